@@ -1,0 +1,301 @@
+//! A run's folder. No other module knows the names of the files in it.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result, config::Config, report::Report};
+
+const CONFIG: &str = "config.toml";
+const REPORT: &str = "report.json";
+const MODEL: &str = "model.bpk";
+const LOCK: &str = ".lock";
+/// Burn's folder of checkpoints, and the three files that make up one.
+const CHECKPOINTS: &str = "checkpoint";
+const CHECKPOINT_PARTS: [&str; 3] = ["model", "optim", "scheduler"];
+/// Burn's folders of metric logs, one below each for every epoch.
+const METRICS: [&str; 2] = ["train", "valid"];
+
+/// What to do about a run that is already in the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it alone and fail.
+    Refuse,
+    /// Remove it.
+    Replace,
+    /// Continue it.
+    Resume,
+}
+
+/// A run's folder: the resolved `config.toml`, `report.json`, the best epoch's `model.bpk`, and what Burn's learner
+/// writes: `checkpoint/`, `train/` and `valid/`.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    existing: Existing,
+    /// Held while training writes here.
+    lock: Option<File>,
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        // A training that failed before it began leaves no trace.
+        if self.lock.is_some() && !self.path.join(CONFIG).exists() {
+            let _ = fs::remove_file(self.path.join(LOCK));
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+impl RunDir {
+    /// Prepares a folder for training and keeps other processes from training into it. Nothing in it changes yet.
+    ///
+    /// # Errors
+    /// There is a run already (or none to resume), something else is in the folder, another process trains into it,
+    /// or it cannot be written.
+    pub fn prepare(path: &Path, existing: Existing) -> Result<Self> {
+        let is_run = path.join(CONFIG).is_file();
+        let shown = path.display();
+        if existing == Existing::Resume && !is_run {
+            return Err(Error::Run(format!("{shown} holds no run to resume; train without --resume first")));
+        }
+        if existing == Existing::Refuse && is_run {
+            return Err(Error::Run(format!(
+                "{shown} already holds a run: add --resume to continue it, --force to replace it, or --out DIR to write \
+                 elsewhere"
+            )));
+        }
+        if !is_run && has_foreign_files(path) {
+            return Err(Error::Run(format!("{shown} is not empty and holds no run; choose another folder with --out")));
+        }
+        fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
+        let lock_path = path.join(LOCK);
+        let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Run(format!("another process is training into {shown}; wait for it, or use --out")));
+            }
+            // Some network file systems know no locks: nothing is guarded there.
+            Err(TryLockError::Error(_)) => {}
+        }
+        Ok(Self { path: path.to_owned(), existing, lock: Some(lock) })
+    }
+
+    /// Opens a finished or unfinished run for reading.
+    ///
+    /// # Errors
+    /// The folder holds no run.
+    pub fn open(path: &Path) -> Result<Self> {
+        if path.join(CONFIG).is_file() {
+            return Ok(Self { path: path.to_owned(), existing: Existing::Refuse, lock: None });
+        }
+        Err(Error::Run(format!(
+            "{} is no run: expected the folder of a run, such as artifacts/lenet, or its model.bpk. `lenet train \
+             configs/lenet.toml` makes one",
+            path.display()
+        )))
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The best epoch's parameters.
+    #[must_use]
+    pub fn model(&self) -> PathBuf {
+        self.path.join(MODEL)
+    }
+
+    /// The figures of the run.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.path.join(REPORT)
+    }
+
+    /// The parameters after an epoch, while its checkpoint is kept.
+    #[must_use]
+    pub fn checkpoint(&self, epoch: usize) -> PathBuf {
+        self.checkpoint_part("model", epoch)
+    }
+
+    /// The resolved settings of the run.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold up.
+    pub fn read_config(&self) -> Result<Config> {
+        Config::load(&self.path.join(CONFIG), &[])
+    }
+
+    /// Whether the run in the folder is to be continued.
+    #[must_use]
+    pub fn resumes(&self) -> bool {
+        self.existing == Existing::Resume
+    }
+
+    /// Begins training: removes a run that is to be replaced, and writes the resolved settings.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn begin(&self, config: &Config) -> Result<()> {
+        if self.existing == Existing::Replace {
+            self.clear()?;
+        }
+        let text = format!("# The settings of this run, every default written out.\n\n{}", config.to_toml()?);
+        write_atomically(&self.path.join(CONFIG), text.as_bytes())
+    }
+
+    /// The figures of the run so far.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no report.
+    pub fn read_report(&self) -> Result<Report> {
+        let path = self.report();
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        serde_json::from_str(&text)
+            .map_err(|e| Error::Run(format!("{} is damaged ({e}); train again with --force", path.display())))
+    }
+
+    /// Writes the figures of the run.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_report(&self, report: &Report) -> Result<()> {
+        let path = self.report();
+        let mut text = serde_json::to_string_pretty(report)
+            .map_err(|e| Error::Run(format!("{} cannot be written: {e}", path.display())))?;
+        text.push('\n');
+        write_atomically(&path, text.as_bytes())
+    }
+
+    /// Makes an epoch's parameters the run's model; gives their SHA-256.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be read, or the model not be written.
+    pub fn choose_model(&self, epoch: usize) -> Result<String> {
+        let path = self.checkpoint(epoch);
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        write_atomically(&self.model(), &bytes)?;
+        Ok(sha256(&bytes))
+    }
+
+    /// Checks the model file against the sum that training noted, since records themselves carry none.
+    ///
+    /// # Errors
+    /// The run is not finished, or the file is not the one that training wrote.
+    pub fn check_model(&self) -> Result<()> {
+        let path = self.model();
+        if !path.exists() {
+            return Err(Error::Run(format!(
+                "{} has no model yet: finish its training with `lenet train CONFIG --resume`",
+                self.path.display()
+            )));
+        }
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        match self.read_report()?.model_sha256 {
+            Some(sum) if sum != sha256(&bytes) => Err(Error::Record {
+                path,
+                reason: format!(
+                    "is not the file that training wrote (its SHA-256 differs from {REPORT}); it may be damaged: train \
+                     again with --force"
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The epochs whose checkpoint has all its parts, in rising order.
+    #[must_use]
+    pub fn checkpoints(&self) -> Vec<usize> {
+        let Ok(entries) = fs::read_dir(self.path.join(CHECKPOINTS)) else { return Vec::new() };
+        let mut epochs: Vec<usize> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("model-")?.strip_suffix(".bpk")?.parse().ok())
+            .filter(|epoch| CHECKPOINT_PARTS.iter().all(|part| self.checkpoint_part(part, *epoch).is_file()))
+            .collect();
+        epochs.sort_unstable();
+        epochs
+    }
+
+    /// The optimizer's and the schedule's state after an epoch.
+    pub(crate) fn checkpoint_states(&self, epoch: usize) -> [PathBuf; 2] {
+        [self.checkpoint_part("optim", epoch), self.checkpoint_part("scheduler", epoch)]
+    }
+
+    /// Removes what a run left behind after an epoch: Burn would read such logs as if they were this run's.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn rewind(&self, epoch: usize) -> Result<()> {
+        let later =
+            |name: &str| name.rsplit('-').next().and_then(|n| n.parse::<usize>().ok()).is_some_and(|n| n > epoch);
+        for folder in METRICS {
+            remove_where(&self.path.join(folder), |name| name.starts_with("epoch-") && later(name))?;
+        }
+        remove_where(&self.path.join(CHECKPOINTS), |name| name.strip_suffix(".bpk").is_some_and(later))
+    }
+
+    fn checkpoint_part(&self, part: &str, epoch: usize) -> PathBuf {
+        self.path.join(CHECKPOINTS).join(format!("{part}-{epoch}.bpk"))
+    }
+
+    /// Removes a run's files and nothing else. The config goes last: without it the rest would no longer be a run's.
+    fn clear(&self) -> Result<()> {
+        self.rewind(0)?;
+        for folder in METRICS.into_iter().chain([CHECKPOINTS]) {
+            // A folder that still holds something is not ours to remove.
+            let _ = fs::remove_dir(self.path.join(folder));
+        }
+        for name in [MODEL, REPORT, CONFIG] {
+            let path = self.path.join(name);
+            if path.exists() {
+                fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn has_foreign_files(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != LOCK))
+}
+
+fn remove_where(folder: &Path, condition: impl Fn(&str) -> bool) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_str().is_some_and(&condition) {
+            continue;
+        }
+        let path = entry.path();
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(Error::io("remove", &path))?;
+    }
+    Ok(())
+}
+
+/// Writes a file so that its name never stands for half of it: to a temporary file beside it, then renamed.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write into", folder))?;
+    file.write_all(bytes).map_err(Error::io("write", path))?;
+    file.as_file().sync_all().map_err(Error::io("write", path))?;
+    #[cfg(unix)]
+    {
+        // Temporary files are private; a result is as readable as any other file.
+        use std::os::unix::fs::PermissionsExt;
+        let _ = file.as_file().set_permissions(fs::Permissions::from_mode(0o644));
+    }
+    file.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
+    Ok(())
+}
+
+/// The SHA-256 of bytes in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

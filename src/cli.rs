@@ -1,0 +1,252 @@
+//! The commands. Results go to standard output, progress and errors to standard error.
+
+mod text;
+
+use std::{
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use burn::train::Interrupter;
+use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::{
+    Error, Result,
+    artifacts::Existing,
+    backend::BACKENDS,
+    config::Config,
+    data::Splits,
+    evaluation::evaluate,
+    inference::Trained,
+    report::Status,
+    training::{Progress, train},
+};
+
+/// LeNet-5 on MNIST: train it, evaluate it, read pictures with it.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a net as a config file says
+    Train(TrainArgs),
+    /// Measure a trained net on labelled pictures
+    Evaluate(EvaluateArgs),
+    /// Read pictures of digits with a trained net
+    Predict(PredictArgs),
+    /// List the backends and the devices that are there
+    Backends {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct TrainArgs {
+    /// The config file, such as configs/lenet.toml
+    config: PathBuf,
+    /// Set a value of the config, such as optimizer.learning_rate=0.1; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Short for --set backend=NAME
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// The run's folder [default: artifacts/ and the config's name]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue the run that is in the folder
+    #[arg(long, conflicts_with = "force")]
+    resume: bool,
+    /// Replace the run that is in the folder
+    #[arg(long)]
+    force: bool,
+    /// How to show progress
+    #[arg(long, value_enum, default_value_t)]
+    progress: Progress,
+    /// Show no progress and no summary
+    #[arg(long, short, conflicts_with = "progress")]
+    quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct EvaluateArgs {
+    /// The run's folder, or a model.bpk
+    run: PathBuf,
+    /// Which of the run's pictures
+    #[arg(long, value_enum, default_value_t)]
+    split: Split,
+    /// Where to compute [default: where it was trained]
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct PredictArgs {
+    /// The run's folder, or a model.bpk
+    run: PathBuf,
+    /// PNG, JPEG, BMP, GIF or PNM files, each of one digit
+    #[arg(required = true)]
+    pictures: Vec<PathBuf>,
+    /// How many digits to name for each picture, the likeliest first
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=10))]
+    top: u8,
+    /// Where to compute [default: where it was trained]
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Split {
+    /// Learned from
+    Train,
+    /// Held back to choose the best epoch
+    Valid,
+    /// Never seen in training
+    #[default]
+    Test,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// Whatever went wrong, in words for a person.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Train(args) => args.run(),
+            Command::Evaluate(args) => args.run(),
+            Command::Predict(args) => args.run(),
+            Command::Backends { json } => backends(json),
+        }
+    }
+}
+
+impl TrainArgs {
+    fn run(self) -> Result<()> {
+        let overrides: Vec<String> =
+            self.overrides.into_iter().chain(self.backend.map(|name| format!("backend={name}"))).collect();
+        let config = Config::load(&self.config, &overrides)?;
+        let folder = match (self.out, self.config.file_stem()) {
+            (Some(out), _) => out,
+            (None, Some(stem)) => Path::new("artifacts").join(stem),
+            (None, None) => return Err(Error::Run("the config's name gives no folder name; use --out DIR".into())),
+        };
+        let existing = match (self.resume, self.force) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Replace,
+            _ => Existing::Refuse,
+        };
+        let progress = if self.quiet { Progress::None } else { self.progress };
+        let report = train(&config, &folder, existing, progress, &stop_on_signal(progress)?)?;
+        if self.quiet {
+            return Ok(());
+        }
+        debug_assert_eq!(report.status, Status::Complete);
+        print(&text::training(&report, &folder))
+    }
+}
+
+/// Ctrl-C or a termination signal stops training cleanly, the second one at once.
+fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
+    let interrupter = Interrupter::new();
+    let handle = interrupter.clone();
+    let speak = progress.resolve() != Progress::Dashboard && progress != Progress::None;
+    let before = AtomicBool::new(false);
+    ctrlc::set_handler(move || {
+        if before.swap(true, Ordering::Relaxed) {
+            // 130: ended by a signal, as shells have it.
+            std::process::exit(130);
+        }
+        handle.stop(Some("by a signal"));
+        if speak {
+            eprintln!("stopping; once more to quit at once");
+        }
+    })
+    .map_err(|e| Error::Training(format!("signals cannot be caught: {e}")))?;
+    Ok(interrupter)
+}
+
+impl EvaluateArgs {
+    fn run(self) -> Result<()> {
+        let trained = Trained::load(&self.run, self.backend.as_deref())?;
+        let splits = Splits::load(&trained.config)?;
+        let (name, set) = match self.split {
+            Split::Train => ("train", &splits.train),
+            Split::Valid => ("valid", &splits.valid),
+            Split::Test => ("test", &splits.test),
+        };
+        let evaluation = evaluate(&trained.net, set, &trained.device)?;
+        if self.json { print_json(&evaluation) } else { print(&text::evaluation(name, &evaluation)) }
+    }
+}
+
+impl PredictArgs {
+    fn run(self) -> Result<()> {
+        let trained = Trained::load(&self.run, self.backend.as_deref())?;
+        let results = trained.read(&self.pictures)?;
+        let failed = results.iter().filter(|result| result.is_err()).count();
+        let mut lines = String::new();
+        let mut entries = Vec::new();
+        for (path, result) in self.pictures.iter().zip(results) {
+            match result {
+                Ok(mut reading) => {
+                    reading.ranking.truncate(self.top.into());
+                    lines += &text::reading(&reading);
+                    entries.push(json!(reading));
+                }
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    entries.push(json!({ "path": path, "error": error.to_string() }));
+                }
+            }
+        }
+        if self.json {
+            print_json(&entries)?
+        } else {
+            print(&lines)?
+        }
+        if failed == 0 { Ok(()) } else { Err(Error::SomePictures { failed, total: self.pictures.len() }) }
+    }
+}
+
+fn backends(as_json: bool) -> Result<()> {
+    if as_json {
+        let entries: Vec<_> = BACKENDS
+            .iter()
+            .map(|b| json!({ "name": b.name, "compiled": b.compiled, "about": b.about, "devices": devices(b.name) }))
+            .collect();
+        return print_json(&entries);
+    }
+    print(&text::backends(&BACKENDS.iter().map(|b| (*b, devices(b.name))).collect::<Vec<_>>()))
+}
+
+fn devices(name: &str) -> Vec<String> {
+    crate::backend::device(name).map(|_| vec!["the CPU".to_owned()]).unwrap_or_default()
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Run(format!("the result is no JSON: {e}")))?;
+    print(&format!("{text}\n"))
+}
+
+/// Writes a result. Whoever closes the pipe has read enough.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::io("write to", Path::new("standard output"))(e)),
+        _ => Ok(()),
+    }
+}

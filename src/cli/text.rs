@@ -1,0 +1,78 @@
+//! Results as a person reads them.
+
+use std::{fmt::Write, path::Path};
+
+use crate::{backend::Backend, data::CLASSES, evaluation::Evaluation, inference::Reading, report::Report};
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", share * 100.0)
+}
+
+/// The end of a training run.
+pub(super) fn training(report: &Report, folder: &Path) -> String {
+    let mut text = String::new();
+    if let (Some(best), Some(test)) = (report.best_epoch, &report.test) {
+        let by = if report.valid_images > 0 { "the best on the validation set" } else { "the last" };
+        let _ = writeln!(
+            text,
+            "test accuracy {}: {} misses of {} pictures, loss {:.4} (epoch {best} of {}, {by})",
+            percent(test.accuracy),
+            test.misses,
+            test.images,
+            test.loss,
+            report.epochs.len(),
+        );
+    }
+    let per_epoch = report.seconds / report.epochs.len().max(1) as f64;
+    let _ = writeln!(text, "trained in {:.1} s on {}, {per_epoch:.1} s an epoch", report.seconds, report.backend);
+    let _ = writeln!(text, "the run is in {}", folder.display());
+    text
+}
+
+/// An evaluation: the figures, each class, and which digits are taken for which.
+pub(super) fn evaluation(split: &str, evaluation: &Evaluation) -> String {
+    let mut text = format!(
+        "{split} accuracy {}: {} misses of {} pictures, loss {:.4}\n\ndigit  pictures  precision  recall\n",
+        percent(evaluation.accuracy),
+        evaluation.misses,
+        evaluation.images,
+        evaluation.loss,
+    );
+    for class in &evaluation.classes {
+        let [precision, recall] = [class.precision, class.recall].map(|s| s.map_or("-".into(), percent));
+        let _ = writeln!(text, "{:>5}  {:>8}  {precision:>9}  {recall:>7}", class.class, class.images);
+    }
+    text += "\nlabel \\ answer";
+    for answer in 0..CLASSES {
+        let _ = write!(text, "{answer:>6}");
+    }
+    text.push('\n');
+    for (label, row) in evaluation.confusion.iter().enumerate() {
+        let _ = write!(text, "{label:>14}");
+        for count in row {
+            // Nothing where nothing happened: the eye finds the confusions.
+            let count = if *count == 0 { "\u{b7}".to_owned() } else { count.to_string() };
+            let _ = write!(text, "{count:>6}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// One picture in one line: its path, then each digit with its probability.
+pub(super) fn reading(reading: &Reading) -> String {
+    let guesses: Vec<String> =
+        reading.ranking.iter().map(|g| format!("{} {}", g.digit, percent(g.probability.into()))).collect();
+    format!("{}  {}\n", reading.path.display(), guesses.join("  "))
+}
+
+/// The table of backends.
+pub(super) fn backends(rows: &[(Backend, Vec<String>)]) -> String {
+    let mut text = String::from("backend   compiled in  devices\n");
+    for (backend, devices) in rows {
+        let compiled = if backend.compiled { "yes" } else { "no" };
+        let devices = if devices.is_empty() { "-".to_owned() } else { devices.join(", ") };
+        let _ = writeln!(text, "{:<8}  {compiled:<11}  {devices} ({})", backend.name, backend.about);
+    }
+    text
+}

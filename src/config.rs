@@ -1,0 +1,248 @@
+//! The config file: a TOML schema with every default written down, checked in full before anything is loaded.
+
+mod source;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, data::TRAIN_IMAGES};
+
+/// All settings of a run. Every key has a default; unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where tensors live and are computed: a name that `lenet backends` lists.
+    pub backend: String,
+    /// Draws the parameters, the validation split and the order of the pictures.
+    pub seed: u64,
+    /// `[data]`
+    pub data: DataConfig,
+    /// `[training]`
+    pub training: TrainingConfig,
+    /// `[optimizer]`
+    pub optimizer: OptimizerConfig,
+    /// `[schedule]`
+    pub schedule: ScheduleConfig,
+    /// `[loss]`
+    pub loss: LossConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            backend: "flex".into(),
+            seed: 1,
+            data: DataConfig::default(),
+            training: TrainingConfig::default(),
+            optimizer: OptimizerConfig::default(),
+            schedule: ScheduleConfig::default(),
+            loss: LossConfig::default(),
+        }
+    }
+}
+
+/// `[data]`: the pictures to learn from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// A folder with four IDX files, packed or not, of 28x28 pictures in ten classes; empty: MNIST itself.
+    pub folder: PathBuf,
+    /// How many pictures of the training set are held back to choose the best epoch by; 0: the last epoch is taken.
+    pub validation: usize,
+    /// How many of the remaining pictures are trained on; 0: all.
+    pub train: usize,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { folder: PathBuf::new(), validation: 5000, train: 0 }
+    }
+}
+
+/// `[training]`: how long, in which portions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// How often every picture is seen.
+    pub epochs: usize,
+    /// Pictures in a mini-batch; the last one of an epoch may be smaller.
+    pub batch_size: usize,
+    /// Early stopping: end after this many epochs without a better one on the validation set; 0: never.
+    pub patience: usize,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self { epochs: 5, batch_size: 64, patience: 0 }
+    }
+}
+
+/// `[optimizer]`: stochastic gradient descent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// The highest learning rate of the schedule.
+    pub learning_rate: f64,
+    /// The share of the last step's velocity that is kept, 0 to 1 exclusive; without dampening.
+    pub momentum: f64,
+    /// Nesterov's variant of momentum.
+    pub nesterov: bool,
+    /// The factor of the L2 penalty, on weights and biases.
+    pub weight_decay: f64,
+    /// The largest Euclidean norm of a parameter's gradient, each parameter by itself; 0: no clipping.
+    pub clip_norm: f64,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self { learning_rate: 0.05, momentum: 0.9, nesterov: false, weight_decay: 0.0, clip_norm: 0.0 }
+    }
+}
+
+/// `[schedule]`: the learning rate from step to step. Source of one-cycle: <https://arxiv.org/abs/1708.07120>.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// The shape.
+    pub kind: ScheduleKind,
+    /// The share of the run, 0 to 1, in which the rate first rises in a straight line from 0.
+    pub warmup: f64,
+    /// The rate at the end as a share of `optimizer.learning_rate`; for `cosine` and `one-cycle`.
+    pub end: f64,
+    /// Epochs between two drops; for `step`.
+    pub step_epochs: usize,
+    /// What each drop multiplies the rate by; for `step`.
+    pub step_factor: f64,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self { kind: ScheduleKind::Constant, warmup: 0.0, end: 0.0, step_epochs: 1, step_factor: 0.1 }
+    }
+}
+
+/// The shape of the learning rate after its warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// Stays.
+    Constant,
+    /// Falls as half a cosine.
+    Cosine,
+    /// Falls in a straight line.
+    OneCycle,
+    /// Drops by a factor every few epochs.
+    Step,
+}
+
+/// `[loss]`: softmax with cross-entropy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// Whether a mini-batch's gradients are averaged, or summed as the report does.
+    pub reduction: Reduction,
+    /// The share of the target spread evenly over all classes, 0 to 1 exclusive.
+    pub label_smoothing: f64,
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self { reduction: Reduction::Mean, label_smoothing: 0.0 }
+    }
+}
+
+/// How the losses of a mini-batch become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reduction {
+    /// Their mean: the step does not depend on the batch size.
+    Mean,
+    /// Their sum.
+    Sum,
+}
+
+/// A value out of its range: the dotted key and what is wrong.
+type Fault = (&'static str, String);
+
+impl Config {
+    /// Reads a config file, then applies overrides of the form `section.key=value` in their order.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no TOML, or has an unknown key or a wrong value; an override likewise.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
+        source::load(path, overrides)
+    }
+
+    /// The config as TOML with every key written out; reading it back gives the same config.
+    ///
+    /// # Errors
+    /// A path in it is not valid UTF-8.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::Config(format!("the config cannot be written as TOML: {e}")))
+    }
+
+    /// The dotted keys in which two configs differ, with both values: `key: ours -> theirs`.
+    ///
+    /// # Errors
+    /// As [`Config::to_toml`].
+    pub fn differences(&self, other: &Self) -> Result<Vec<(String, String)>> {
+        source::differences(self, other)
+    }
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first value out of its range, with its key.
+    pub fn validate(&self) -> Result<()> {
+        self.fault().map_or(Ok(()), |(key, what)| Err(Error::Config(format!("{key} {what}"))))
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        let share = 0.0..=1.0;
+        let checks = [
+            (self.data.validation < TRAIN_IMAGES, "data.validation", "must leave pictures to train on: at most 59999"),
+            (self.training.epochs >= 1, "training.epochs", "must be at least 1"),
+            (self.training.batch_size >= 1, "training.batch_size", "must be at least 1"),
+            (self.training.batch_size <= TRAIN_IMAGES, "training.batch_size", "must be at most 60000"),
+            (
+                self.training.patience == 0 || self.data.validation > 0,
+                "training.patience",
+                "needs a validation set: set data.validation above 0",
+            ),
+            (
+                self.optimizer.learning_rate > 0.0 && self.optimizer.learning_rate.is_finite(),
+                "optimizer.learning_rate",
+                "must be a number above 0",
+            ),
+            ((0.0..1.0).contains(&self.optimizer.momentum), "optimizer.momentum", "must be at least 0 and below 1"),
+            (
+                !self.optimizer.nesterov || self.optimizer.momentum > 0.0,
+                "optimizer.nesterov",
+                "needs momentum: set optimizer.momentum above 0",
+            ),
+            (
+                self.optimizer.weight_decay >= 0.0 && self.optimizer.weight_decay.is_finite(),
+                "optimizer.weight_decay",
+                "must be 0 or above",
+            ),
+            (
+                self.optimizer.clip_norm >= 0.0 && self.optimizer.clip_norm.is_finite(),
+                "optimizer.clip_norm",
+                "must be 0 (off) or above",
+            ),
+            (share.contains(&self.schedule.warmup), "schedule.warmup", "is a share of the run: 0 to 1"),
+            (share.contains(&self.schedule.end), "schedule.end", "is a share of the learning rate: 0 to 1"),
+            (self.schedule.step_epochs >= 1, "schedule.step_epochs", "must be at least 1"),
+            (
+                self.schedule.step_factor > 0.0 && self.schedule.step_factor.is_finite(),
+                "schedule.step_factor",
+                "must be above 0",
+            ),
+            ((0.0..1.0).contains(&self.loss.label_smoothing), "loss.label_smoothing", "must be at least 0 and below 1"),
+        ];
+        let backend = crate::backend::check_name(&self.backend).err().map(|what| ("backend", what));
+        let range = checks.iter().find(|(holds, ..)| !holds).map(|(_, key, what)| (*key, (*what).to_owned()));
+        backend.or(range)
+    }
+}

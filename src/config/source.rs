@@ -1,0 +1,115 @@
+//! From a file and overrides to a [`Config`], and from a fault back to the place where it was written.
+
+use std::{ops::Range, path::Path};
+
+use serde::Deserialize;
+use toml::{Table, Value, de::DeTable};
+
+use super::Config;
+use crate::{Error, Result};
+
+pub(super) fn load(path: &Path, overrides: &[String]) -> Result<Config> {
+    let text = std::fs::read_to_string(path).map_err(Error::io("read the config", path))?;
+    let mut config: Config =
+        toml::from_str(&text).map_err(|e| Error::Config(point_at(path, &text, e.span(), e.message())))?;
+    for entry in overrides {
+        config = apply(&config, entry)?;
+    }
+    let Some((key, what)) = config.fault() else { return Ok(config) };
+    let set_by = overrides.iter().rev().find(|entry| entry.split('=').next().is_some_and(|k| k.trim() == key));
+    Err(Error::Config(match set_by {
+        Some(entry) => format!("--set {entry}: {key} {what}"),
+        None => point_at(path, &text, span_of(&text, key), &format!("{key} {what}")),
+    }))
+}
+
+/// Applies one `section.key=value`. What is not a TOML value is taken as a string, so that names need no quotes.
+fn apply(config: &Config, entry: &str) -> Result<Config> {
+    let fail = |what: &str| Error::Config(format!("--set {entry}: {what}"));
+    let (key, value) =
+        entry.split_once('=').ok_or_else(|| fail("expected KEY=VALUE, such as optimizer.learning_rate=0.1"))?;
+    let (key, value) = (key.trim(), value.trim());
+    let value = toml::from_str::<Table>(&format!("value = {value}"))
+        .ok()
+        .filter(|table| table.len() == 1)
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(value.to_owned()));
+
+    let mut table = to_table(config)?;
+    let mut place = &mut table;
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let known = place.keys().cloned().collect::<Vec<_>>().join(", ");
+        let slot = place
+            .get_mut(part)
+            .ok_or_else(|| fail(&format!("there is no key `{key}`; after `{part}` is refused, known are: {known}")))?;
+        match (slot, parts.peek()) {
+            (Value::Table(inner), Some(_)) => place = inner,
+            (slot, None) => {
+                *slot = match (&*slot, value) {
+                    (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+                    (_, value) => value,
+                };
+                break;
+            }
+            (_, Some(_)) => return Err(fail(&format!("`{part}` has no keys below it"))),
+        }
+    }
+    Config::deserialize(table).map_err(|e| fail(e.message()))
+}
+
+pub(super) fn differences(ours: &Config, theirs: &Config) -> Result<Vec<(String, String)>> {
+    let (ours, theirs) = (flatten(&to_table(ours)?), flatten(&to_table(theirs)?));
+    Ok(ours
+        .into_iter()
+        .zip(theirs)
+        .filter(|(a, b)| a != b)
+        .map(|((key, a), (_, b))| (key, format!("{a} -> {b}")))
+        .collect())
+}
+
+fn to_table(config: &Config) -> Result<Table> {
+    Table::try_from(config).map_err(|e| Error::Config(format!("the config cannot be written as TOML: {e}")))
+}
+
+fn flatten(table: &Table) -> Vec<(String, Value)> {
+    let mut flat = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => flat.extend(flatten(inner).into_iter().map(|(k, v)| (format!("{key}.{k}"), v))),
+            value => flat.push((key.clone(), value.clone())),
+        }
+    }
+    flat
+}
+
+/// Where the value of a dotted key stands in the text, if it does.
+fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
+    let document = DeTable::parse(text).ok()?;
+    let mut table = document.get_ref();
+    let mut parts = key.split('.').peekable();
+    loop {
+        let value = table.get(parts.next()?)?;
+        if parts.peek().is_none() {
+            return Some(value.span());
+        }
+        table = value.get_ref().as_table()?;
+    }
+}
+
+/// A message with the file, line and column it is about, the line itself, and a caret below the place.
+fn point_at(path: &Path, text: &str, span: Option<Range<usize>>, message: &str) -> String {
+    let path = path.display();
+    let Some(span) = span else { return format!("{path}: {message}") };
+    let start = text.floor_char_boundary(span.start);
+    let before = &text[..start];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    let (number, column) = (before.matches('\n').count() + 1, text[line_start..start].chars().count());
+    let end = text.floor_char_boundary(span.end.clamp(start, line_start + line.len()).max(start));
+    let carets = "^".repeat(text[start..end].chars().count().max(1));
+    let gutter = " ".repeat(number.to_string().len());
+    let indent: String = line.chars().take(column).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let (column, message) = (column + 1, message.trim_end());
+    format!("{path}:{number}:{column}: {message}\n{gutter} |\n{number} | {line}\n{gutter} | {indent}{carets}")
+}

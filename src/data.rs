@@ -1,0 +1,143 @@
+//! From files to mini-batches: pictures stay bytes until a batch is made.
+
+mod idx;
+mod loader;
+mod mnist;
+
+use std::{path::Path, sync::Arc};
+
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+
+pub use self::{
+    idx::read_folder,
+    loader::{Batch, BatchLoader, images_tensor},
+    mnist::load_mnist,
+};
+use crate::{Error, Result, config::Config};
+
+/// Pictures in MNIST's training set.
+pub const TRAIN_IMAGES: usize = 60_000;
+/// Rows and columns of a picture.
+pub const SIDE: usize = 28;
+/// Bytes of a picture.
+pub const PIXELS: usize = SIDE * SIDE;
+/// Classes, labelled from 0.
+pub const CLASSES: usize = 10;
+
+/// Labelled pictures: bytes 0 (background) to 255 (ink), row by row. Cloning shares them.
+#[derive(Clone)]
+pub struct ImageSet {
+    pixels: Arc<[u8]>,
+    labels: Arc<[u8]>,
+    /// Which of them belong to this set, in its order.
+    members: Arc<[u32]>,
+}
+
+impl std::fmt::Debug for ImageSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ImageSet").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl ImageSet {
+    /// Makes a set from `[n * 784]` pixels and `[n]` labels 0-9.
+    ///
+    /// # Errors
+    /// The counts disagree, or a label is above 9.
+    pub fn new(pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self> {
+        if pixels.len() != labels.len() * PIXELS {
+            let images = pixels.len() / PIXELS;
+            return Err(Error::Data(format!("{images} pictures but {} labels", labels.len())));
+        }
+        if let Some((i, label)) = labels.iter().enumerate().find(|(_, label)| usize::from(**label) >= CLASSES) {
+            return Err(Error::Data(format!("label {label} of picture {i} is above 9; ten classes are expected")));
+        }
+        let members = (0..u32::try_from(labels.len()).map_err(|_| Error::Data("too many pictures".into()))?).collect();
+        Ok(Self { pixels: pixels.into(), labels: labels.into(), members })
+    }
+
+    /// How many pictures.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The 784 pixels of picture `index`.
+    ///
+    /// # Panics
+    /// `index` is not below [`ImageSet::len`].
+    #[must_use]
+    pub fn image(&self, index: usize) -> &[u8] {
+        let at = self.members[index] as usize * PIXELS;
+        &self.pixels[at..at + PIXELS]
+    }
+
+    /// The label of picture `index`.
+    ///
+    /// # Panics
+    /// `index` is not below [`ImageSet::len`].
+    #[must_use]
+    pub fn label(&self, index: usize) -> u8 {
+        self.labels[self.members[index] as usize]
+    }
+
+    /// The part from `start` to `end`, cut to what is there.
+    #[must_use]
+    pub fn slice(&self, start: usize, end: usize) -> Self {
+        let end = end.min(self.len());
+        Self { members: self.members[start.min(end)..end].into(), ..self.clone() }
+    }
+
+    /// The same pictures in an order drawn from `seed`.
+    #[must_use]
+    pub fn permuted(&self, seed: u64) -> Self {
+        let mut members = self.members.to_vec();
+        members.shuffle(&mut StdRng::seed_from_u64(seed));
+        Self { members: members.into(), ..self.clone() }
+    }
+}
+
+/// The three disjoint sets of a run.
+#[derive(Debug, Clone)]
+pub struct Splits {
+    /// Learned from.
+    pub train: ImageSet,
+    /// Chooses the best epoch; may be empty.
+    pub valid: ImageSet,
+    /// Touched once, at the end.
+    pub test: ImageSet,
+}
+
+impl Splits {
+    /// Reads what the config names and cuts the validation set from the training set by a permutation of its seed.
+    ///
+    /// # Errors
+    /// Files are missing, damaged or not of 28x28 pictures in ten classes, or fewer than the config asks for.
+    pub fn load(config: &Config) -> Result<Self> {
+        let folder = &config.data.folder;
+        let (train, test) = if folder == Path::new("") { load_mnist()? } else { read_folder(folder)? };
+        let (total, held_back) = (train.len(), config.data.validation);
+        if held_back >= total {
+            return Err(Error::Data(format!(
+                "data.validation = {held_back} leaves nothing of the {total} training pictures; lower it"
+            )));
+        }
+        let rest = total - held_back;
+        if config.data.train > rest {
+            return Err(Error::Data(format!(
+                "data.train = {} but only {rest} of {total} training pictures are left beside data.validation = \
+                 {held_back}; lower one of them",
+                config.data.train
+            )));
+        }
+        let wanted = if config.data.train == 0 { rest } else { config.data.train };
+        let order = train.permuted(config.seed);
+        Ok(Self { train: order.slice(held_back, held_back + wanted), valid: order.slice(0, held_back), test })
+    }
+}

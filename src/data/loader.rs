@@ -1,0 +1,151 @@
+//! Mini-batches for Burn's learner.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use burn::{
+    data::{
+        dataloader::{DataLoader, DataLoaderIterator, Progress},
+        dataset::DatasetError,
+    },
+    prelude::*,
+};
+
+use super::{ImageSet, PIXELS, SIDE};
+use crate::model::INPUT_SIDE;
+
+/// Mean and standard deviation of MNIST's training pixels on a scale of 0 to 1.
+///
+/// Source: measured over the 60,000 training pictures, <https://github.com/pytorch/examples/tree/main/mnist>.
+const MEAN: f32 = 0.1307;
+const STD: f32 = 0.3081;
+
+/// Rows and columns of background on each side: 28x28 is centred in 32x32.
+const MARGIN: usize = (INPUT_SIDE - SIDE) / 2;
+
+/// What the net sees for each byte of a picture.
+static NORMALISED: [f32; 256] = {
+    let mut table = [0.0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::cast_precision_loss, reason = "0 to 255 are exact")]
+        let value = byte as f32 / 255.0;
+        table[byte] = (value - MEAN) / STD;
+        byte += 1;
+    }
+    table
+};
+
+/// A mini-batch.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// `[batch, 1, 32, 32]`, normalised.
+    pub images: Tensor<4>,
+    /// `[batch]`, labels 0-9.
+    pub targets: Tensor<1, Int>,
+}
+
+/// Pictures as the net takes them: normalised, 28x28 centred in 32x32 of background.
+///
+/// # Shapes
+/// `n` slices of 784 bytes -> `[n, 1, 32, 32]`
+pub fn images_tensor<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, device: &Device) -> Tensor<4> {
+    let count = images.len();
+    let mut pixels = vec![NORMALISED[0]; count * INPUT_SIDE * INPUT_SIDE];
+    for (image, field) in images.zip(pixels.chunks_exact_mut(INPUT_SIDE * INPUT_SIDE)) {
+        debug_assert_eq!(image.len(), PIXELS);
+        for (row, line) in image.chunks_exact(SIDE).zip(field.chunks_exact_mut(INPUT_SIDE).skip(MARGIN)) {
+            for (byte, pixel) in row.iter().zip(&mut line[MARGIN..]) {
+                *pixel = NORMALISED[usize::from(*byte)];
+            }
+        }
+    }
+    Tensor::from_data(TensorData::new(pixels, [count, 1, INPUT_SIDE, INPUT_SIDE]), device)
+}
+
+/// Burn's [`DataLoader`] over an [`ImageSet`].
+///
+/// With shuffling, the order of an epoch depends on the seed and the epoch's number alone, so that a resumed run sees
+/// the same batches as one that was never interrupted. Each call of `iter` is the next epoch.
+pub struct BatchLoader {
+    set: ImageSet,
+    batch_size: usize,
+    shuffle: Option<u64>,
+    epoch: AtomicUsize,
+    device: Device,
+}
+
+impl BatchLoader {
+    /// Batches in the set's own order.
+    #[must_use]
+    pub fn new(set: ImageSet, batch_size: usize, device: Device) -> Self {
+        Self { set, batch_size: batch_size.max(1), shuffle: None, epoch: AtomicUsize::new(1), device }
+    }
+
+    /// Batches in a new order each epoch, the first one being epoch `first` (counted from 1).
+    #[must_use]
+    pub fn shuffled(self, seed: u64, first: usize) -> Self {
+        Self { shuffle: Some(seed), epoch: AtomicUsize::new(first), ..self }
+    }
+
+    fn with(&self, set: ImageSet, device: Device) -> Self {
+        let epoch = AtomicUsize::new(self.epoch.load(Ordering::Relaxed));
+        Self { set, batch_size: self.batch_size, shuffle: self.shuffle, epoch, device }
+    }
+}
+
+impl DataLoader<Batch> for BatchLoader {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch> + 'a> {
+        let epoch = self.epoch.fetch_add(1, Ordering::Relaxed);
+        let set = match self.shuffle {
+            // An odd constant spreads neighbouring epochs over all seeds.
+            Some(seed) => self.set.permuted(seed.wrapping_add((epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))),
+            None => self.set.clone(),
+        };
+        Box::new(BatchIterator { set, batch_size: self.batch_size, device: &self.device, done: 0 })
+    }
+
+    fn num_items(&self) -> usize {
+        self.set.len()
+    }
+
+    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch>> {
+        Arc::new(self.with(self.set.clone(), device.clone()))
+    }
+
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch>> {
+        Arc::new(self.with(self.set.slice(start, end), self.device.clone()))
+    }
+}
+
+struct BatchIterator<'a> {
+    set: ImageSet,
+    batch_size: usize,
+    device: &'a Device,
+    done: usize,
+}
+
+impl Iterator for BatchIterator<'_> {
+    type Item = Result<Batch, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let range = self.done..(self.done + self.batch_size).min(self.set.len());
+        if range.is_empty() {
+            return None;
+        }
+        self.done = range.end;
+        let images = images_tensor(range.clone().map(|i| self.set.image(i)), self.device);
+        let targets: Vec<i32> = range.map(|i| i32::from(self.set.label(i))).collect();
+        let count = targets.len();
+        let targets = Tensor::from_data(TensorData::new(targets, [count]), self.device);
+        Some(Ok(Batch { images, targets }))
+    }
+}
+
+impl DataLoaderIterator<Batch> for BatchIterator<'_> {
+    fn progress(&self) -> Progress {
+        Progress::new(self.done, self.set.len(), Some("pictures".into()))
+    }
+}

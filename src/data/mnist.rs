@@ -1,0 +1,138 @@
+//! MNIST through Burn's `MnistDataset`, which trusts its cache folder and panics on anything wrong: so the folder is
+//! put in order first, from the files that come with this project.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    panic::catch_unwind,
+    path::{Path, PathBuf},
+};
+
+use burn::data::dataset::Dataset;
+use burn_dataset::vision::{MnistDataset, MnistItem};
+use flate2::read::MultiGzDecoder;
+
+use super::{ImageSet, PIXELS, idx};
+use crate::{
+    Error, Result,
+    artifacts::{sha256, write_atomically},
+};
+
+/// SHA-256 of the four unpacked files, in the order of [`idx::FILES`]; their MD5 sums are the published ones.
+const SHA256: [&str; 4] = [
+    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+];
+
+/// The largest of the files is 47 MB: nothing bigger is read.
+const LARGEST: u64 = 64 << 20;
+
+/// The training and the test set of MNIST, read by Burn's `MnistDataset` from a cache folder that is checked, healed
+/// or filled first.
+///
+/// # Errors
+/// The files are neither in the cache nor beside the program, and cannot be downloaded; or the cache is not writable.
+pub fn load_mnist() -> Result<(ImageSet, ImageSet)> {
+    let cache = dirs::cache_dir()
+        .ok_or_else(|| {
+            Error::Data(
+                "there is no cache folder for MNIST: set HOME, or data.folder to the folder of its files".into(),
+            )
+        })?
+        .join("burn-dataset")
+        .join("mnist");
+    prepare(&cache)?;
+    let train = catch_unwind(MnistDataset::train).map_err(|_| unreadable(&cache))?;
+    let test = catch_unwind(MnistDataset::test).map_err(|_| unreadable(&cache))?;
+    Ok((pack(&train)?, pack(&test)?))
+}
+
+/// Leaves the four files in the cache as they should be, or fails.
+fn prepare(cache: &Path) -> Result<()> {
+    if wrong_files(cache).is_empty() {
+        return Ok(());
+    }
+    for split in ["train", "test"] {
+        let folder = cache.join(split);
+        fs::create_dir_all(&folder).map_err(Error::io("create the folder", &folder))?;
+    }
+    // Whoever comes second waits, and then finds everything in order. The lock goes with the process.
+    let lock_path = cache.join("lenet.lock");
+    let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
+    lock.lock().map_err(Error::io("lock", &lock_path))?;
+
+    for index in wrong_files(cache) {
+        let target = cached(cache, index);
+        if let Some(bytes) = sources().iter().find_map(|folder| unpack(&folder.join(packed(index)), index)) {
+            write_atomically(&target, &bytes)?;
+        } else if target.exists() {
+            fs::remove_file(&target).map_err(Error::io("remove the damaged file", &target))?;
+        }
+    }
+    if wrong_files(cache).is_empty() {
+        return Ok(());
+    }
+    // Burn downloads what is missing, and panics where it cannot.
+    let downloaded = catch_unwind(|| (MnistDataset::train(), MnistDataset::test())).is_ok();
+    if downloaded && wrong_files(cache).is_empty() { Ok(()) } else { Err(unreadable(cache)) }
+}
+
+fn unreadable(cache: &Path) -> Error {
+    let names = idx::FILES.map(|name| format!("{name}.gz")).join(", ");
+    Error::Data(format!(
+        "MNIST is not at hand: it is neither in {} nor in data/mnist, and it could not be downloaded. Put {names} into \
+         the folder data/mnist, or set data.folder to a folder that holds them",
+        cache.display()
+    ))
+}
+
+/// The folders where packed files may lie: below the working folder, and where this program was built.
+fn sources() -> [PathBuf; 2] {
+    ["data/mnist".into(), Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist")]
+}
+
+fn packed(index: usize) -> String {
+    format!("{}.gz", idx::FILES[index])
+}
+
+/// Where Burn looks for a file.
+fn cached(cache: &Path, index: usize) -> PathBuf {
+    cache.join(if index < 2 { "train" } else { "test" }).join(idx::FILES[index])
+}
+
+/// The files of the cache that are missing or have other content than they should.
+fn wrong_files(cache: &Path) -> Vec<usize> {
+    let right = |index: &usize| {
+        let file = File::open(cached(cache, *index)).ok()?;
+        let mut bytes = Vec::new();
+        file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+        is_right(&bytes, *index).then_some(())
+    };
+    (0..idx::FILES.len()).filter(|index| right(index).is_none()).collect()
+}
+
+/// The content of a packed file, if it is there and right.
+fn unpack(path: &Path, index: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    MultiGzDecoder::new(File::open(path).ok()?).take(LARGEST).read_to_end(&mut bytes).ok()?;
+    is_right(&bytes, index).then_some(bytes)
+}
+
+fn is_right(bytes: &[u8], index: usize) -> bool {
+    sha256(bytes) == SHA256[index]
+}
+
+/// Burn's items as bytes: its pixels are whole numbers 0-255 in `f32`.
+fn pack(dataset: &impl Dataset<MnistItem>) -> Result<ImageSet> {
+    let mut pixels = Vec::with_capacity(dataset.len() * PIXELS);
+    let mut labels = Vec::with_capacity(dataset.len());
+    for index in 0..dataset.len() {
+        let item = dataset.get(index).map_err(|e| Error::Data(format!("MNIST's picture {index}: {e}")))?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they were bytes before")]
+        pixels.extend(item.image.as_flattened().iter().map(|pixel| *pixel as u8));
+        labels.push(item.label);
+    }
+    ImageSet::new(pixels, labels)
+}

@@ -1,0 +1,105 @@
+//! A trained net at work: from a run to a net, and from pictures to digits.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use serde::Serialize;
+
+use crate::{
+    Result,
+    artifacts::RunDir,
+    config::Config,
+    data::{PIXELS, images_tensor},
+    evaluation::rows,
+    model::LeNet5,
+    picture::read_picture,
+};
+
+/// A trained net, and the settings that it was trained with as far as they are known.
+#[derive(Debug)]
+pub struct Trained {
+    /// The net, on `device`.
+    pub net: LeNet5,
+    /// Where it is.
+    pub device: Device,
+    /// The run's settings; the defaults for a record without a run.
+    pub config: Config,
+}
+
+impl Trained {
+    /// Loads from a run's folder or a `model.bpk`, onto the named backend or else the one it was trained on.
+    ///
+    /// # Errors
+    /// There is no run or record, it is damaged, or the backend is not there.
+    pub fn load(run: &Path, backend: Option<&str>) -> Result<Self> {
+        let (record, config) = if run.is_file() {
+            let beside = run.parent().and_then(|folder| RunDir::open(folder).ok()?.read_config().ok());
+            (run.to_owned(), beside.unwrap_or_default())
+        } else {
+            let run = RunDir::open(run)?;
+            run.check_model()?;
+            (run.model(), run.read_config()?)
+        };
+        let device = crate::backend::device(backend.unwrap_or(&config.backend))?;
+        Ok(Self { net: LeNet5::load(&record, &device)?, device, config })
+    }
+
+    /// The probability of each digit, 0 to 1, for pictures in MNIST's convention.
+    ///
+    /// # Errors
+    /// The backend fails.
+    pub fn probabilities(&self, pictures: &[[u8; PIXELS]]) -> Result<Vec<[f32; 10]>> {
+        if pictures.is_empty() {
+            return Ok(Vec::new());
+        }
+        rows(self.net.probabilities(images_tensor(pictures.iter().map(<[u8; PIXELS]>::as_slice), &self.device)))
+    }
+
+    /// Reads picture files; each has its own result.
+    ///
+    /// # Errors
+    /// The backend fails.
+    pub fn read(&self, paths: &[PathBuf]) -> Result<Vec<Result<Reading>>> {
+        paths
+            .iter()
+            .map(|path| match read_picture(path) {
+                Err(error) => Ok(Err(error)),
+                Ok(picture) => {
+                    let probabilities = self.probabilities(&[picture])?;
+                    Ok(Ok(Reading::new(path.clone(), &probabilities[0])))
+                }
+            })
+            .collect()
+    }
+}
+
+/// What a net reads in a picture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reading {
+    /// The picture's file.
+    pub path: PathBuf,
+    /// The likeliest digit.
+    pub digit: usize,
+    /// Its probability, 0 to 1.
+    pub probability: f32,
+    /// All digits, the likeliest first.
+    pub ranking: Vec<Guess>,
+}
+
+/// One digit and its probability.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Guess {
+    /// 0 to 9.
+    pub digit: usize,
+    /// 0 to 1.
+    pub probability: f32,
+}
+
+impl Reading {
+    fn new(path: PathBuf, probabilities: &[f32; 10]) -> Self {
+        let mut ranking: Vec<Guess> =
+            probabilities.iter().enumerate().map(|(digit, p)| Guess { digit, probability: *p }).collect();
+        ranking.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        Self { path, digit: ranking[0].digit, probability: ranking[0].probability, ranking }
+    }
+}

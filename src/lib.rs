@@ -1,0 +1,30 @@
+//! LeNet-5 on MNIST with the Burn framework: train it from a config file, evaluate it, read pictures with it.
+//!
+//! The modules, in the order in which each builds on those before it:
+//!
+//! - [`config`]: the TOML file, its defaults and its checks.
+//! - [`backend`]: names of backends, and the device behind each.
+//! - [`data`]: from files to mini-batches.
+//! - [`model`]: the net.
+//! - [`evaluation`]: how well it reads labelled pictures.
+//! - [`report`]: the figures of a run.
+//! - [`artifacts`]: a run's folder.
+//! - [`training`]: Burn's learner, wired.
+//! - [`picture`]: from any picture of a digit to one of MNIST's kind.
+//! - [`inference`]: a trained net at work.
+//! - [`cli`]: the commands.
+
+pub mod artifacts;
+pub mod backend;
+pub mod cli;
+pub mod config;
+pub mod data;
+mod error;
+pub mod evaluation;
+pub mod inference;
+pub mod model;
+pub mod picture;
+pub mod report;
+pub mod training;
+
+pub use error::{Error, Result};

@@ -1,0 +1,147 @@
+//! The net, by the layer names of LeCun et al. 1998, section II.B (<http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf>),
+//! with the report's changes: ReLU for the sigmoids, maximum for the averages, every map of S2 into every map of C3.
+
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use burn::{
+    module::{ModuleVisitor, Param},
+    nn::{
+        Linear, LinearConfig, Relu,
+        conv::{Conv2d, Conv2dConfig},
+        pool::{MaxPool2d, MaxPool2dConfig},
+    },
+    prelude::*,
+    store::ModuleRecord,
+    tensor::activation::softmax,
+};
+
+use crate::{Error, Result, config::LossConfig};
+
+/// Rows and columns of the input.
+pub const INPUT_SIDE: usize = 32;
+/// Numbers that are learned.
+pub const PARAMETERS: usize = 61_706;
+
+/// Burn's CPU backends draw from one generator for the whole process: seeding and drawing must not interleave.
+static DRAWING: Mutex<()> = Mutex::new(());
+
+/// LeNet-5 with 61,706 parameters.
+///
+/// The fields are the keys of saved records: renaming one would make every checkpoint unreadable.
+#[derive(Module, Debug)]
+pub struct LeNet5 {
+    /// C1: 6 kernels of 5x5, 156 parameters.
+    pub c1: Conv2d,
+    /// S2: maximum of 2x2.
+    pub s2: MaxPool2d,
+    /// C3: 16 kernels of 6x5x5, 2,416 parameters.
+    pub c3: Conv2d,
+    /// S4: maximum of 2x2.
+    pub s4: MaxPool2d,
+    /// C5: 120 kernels of 16x5x5, 48,120 parameters.
+    pub c5: Conv2d,
+    /// F6: 120 to 84, 10,164 parameters.
+    pub f6: Linear,
+    /// Output: 84 to 10, 850 parameters.
+    pub output: Linear,
+    relu: Relu,
+    /// How training turns logits into a loss.
+    #[module(skip)]
+    pub loss: LossConfig,
+}
+
+impl LeNet5 {
+    /// A net with random parameters, U(±1/√fan-in), drawn from the device's seed when they are first used.
+    #[must_use]
+    pub fn new(device: &Device) -> Self {
+        Self {
+            c1: Conv2dConfig::new([1, 6], [5, 5]).init(device),
+            s2: MaxPool2dConfig::new([2, 2]).init(),
+            c3: Conv2dConfig::new([6, 16], [5, 5]).init(device),
+            s4: MaxPool2dConfig::new([2, 2]).init(),
+            c5: Conv2dConfig::new([16, 120], [5, 5]).init(device),
+            f6: LinearConfig::new(120, 84).init(device),
+            output: LinearConfig::new(84, 10).init(device),
+            relu: Relu::new(),
+            loss: LossConfig::default(),
+        }
+    }
+
+    /// A net whose parameters are drawn from `seed` at once.
+    #[must_use]
+    pub fn seeded(seed: u64, device: &Device) -> Self {
+        let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
+        device.seed(seed);
+        let net = Self::new(device);
+        // Parameters are lazy: taking a record draws them, in the order of the layers.
+        drop(net.clone().into_record());
+        net
+    }
+
+    /// The same net, trained with another loss.
+    #[must_use]
+    pub fn with_loss(self, loss: LossConfig) -> Self {
+        Self { loss, ..self }
+    }
+
+    /// Logits, before softmax.
+    ///
+    /// # Shapes
+    /// `[batch, 1, 32, 32] -> [batch, 10]`
+    #[must_use]
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = self.s2.forward(self.relu.forward(self.c1.forward(images))); // [batch, 6, 14, 14]
+        let x = self.s4.forward(self.relu.forward(self.c3.forward(x))); // [batch, 16, 5, 5]
+        let x = self.relu.forward(self.c5.forward(x)).flatten::<2>(1, 3); // [batch, 120]
+        let x = self.relu.forward(self.f6.forward(x)); // [batch, 84]
+        self.output.forward(x) // [batch, 10]
+    }
+
+    /// The probability of each class.
+    ///
+    /// # Shapes
+    /// `[batch, 1, 32, 32] -> [batch, 10]`
+    #[must_use]
+    pub fn probabilities(&self, images: Tensor<4>) -> Tensor<2> {
+        softmax(self.forward(images), 1)
+    }
+
+    /// Reads a net from a record file onto a device.
+    ///
+    /// # Errors
+    /// The file cannot be read, is damaged, or holds another net.
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        let net = Self::new(device).try_load_record(read_record(path)?).map_err(|e| wrong_record(path, &e))?;
+        let mut finite = AllFinite(true);
+        net.visit(&mut finite);
+        let reason = "holds values that are no finite numbers; it may be damaged: train again".to_owned();
+        if finite.0 { Ok(net) } else { Err(Error::Record { path: path.to_owned(), reason }) }
+    }
+}
+
+struct AllFinite(bool);
+
+impl ModuleVisitor for AllFinite {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let finite = param.val().try_into_data().is_ok_and(|data| data.iter::<f32>().all(f32::is_finite));
+        self.0 &= finite;
+    }
+}
+
+fn read_record(path: &Path) -> Result<ModuleRecord> {
+    // Burn says the same of a missing file as of a damaged one.
+    std::fs::File::open(path).map_err(Error::io("read", path))?;
+    ModuleRecord::load(path).map_err(|e| wrong_record(path, &e))
+}
+
+fn wrong_record(path: &Path, error: &burn::store::RecordError) -> Error {
+    use burn::store::RecordError;
+    let reason = match error {
+        RecordError::Io(what) => format!("is not a readable record ({what}); it may be damaged: train again"),
+        RecordError::Validation(what) => format!("is a record of another net than LeNet-5 ({what})"),
+    };
+    Error::Record { path: path.to_owned(), reason }
+}

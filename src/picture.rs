@@ -1,0 +1,207 @@
+//! From any picture of one digit to MNIST's convention.
+//!
+//! Source: <http://yann.lecun.com/exdb/mnist/>: the digit is fitted into 20x20 with its aspect ratio kept and
+//! anti-aliased, and its centre of mass is put into the middle of 28x28.
+
+use std::{io::Cursor, path::Path};
+
+use image::{
+    DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Luma,
+    imageops::{FilterType, crop_imm, resize},
+};
+
+use crate::{
+    Error, Result,
+    data::{PIXELS, SIDE},
+};
+
+/// Brightness, or ink, from 0 to 1.
+type Plane = ImageBuffer<Luma<f32>, Vec<f32>>;
+
+/// The longer side of a digit in MNIST.
+const BOX: u32 = 20;
+/// A picture is first brought down to this longer side: finer detail is noise here.
+const WORKING_SIDE: u32 = 400;
+/// Files above this size in bytes and pictures above this side are refused.
+const LARGEST_FILE: u64 = 100 << 20;
+const LARGEST_SIDE: u32 = 20_000;
+/// Ink must stand out from the paper by this much of the full range.
+const LEAST_CONTRAST: f32 = 0.06;
+/// Below this share of the strongest ink a pixel is paper when the digit's outline is looked for.
+const OUTLINE: f32 = 0.3;
+/// A blot with less than this share of the largest one's ink is dirt.
+const LEAST_BLOT: f32 = 0.05;
+
+/// Reads a picture file (PNG, JPEG, BMP, GIF, PNM; any size, colour or grey, dark on light or light on dark) as one of
+/// MNIST's: 784 bytes, 0 (background) to 255 (ink), row by row.
+///
+/// # Errors
+/// The file cannot be read, is no such picture, is too large, or nothing is drawn on it.
+pub fn read_picture(path: &Path) -> Result<[u8; PIXELS]> {
+    let fault = |reason: String| Error::Picture { path: path.to_owned(), reason };
+    let meta = std::fs::metadata(path).map_err(|e| fault(format!("cannot be read: {e}")))?;
+    if meta.is_dir() {
+        return Err(fault("is a folder; name the pictures in it".into()));
+    }
+    if meta.len() > LARGEST_FILE {
+        return Err(fault(format!("is larger than {} MiB", LARGEST_FILE >> 20)));
+    }
+    let bytes = std::fs::read(path).map_err(|e| fault(format!("cannot be read: {e}")))?;
+    let picture = decode(bytes)
+        .map_err(|e| fault(format!("is not a picture that can be read ({e}); PNG, JPEG, BMP, GIF and PNM are")))?;
+    normalise(&picture).map_err(|reason| fault(reason.into()))
+}
+
+fn decode(bytes: Vec<u8>) -> image::ImageResult<DynamicImage> {
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LARGEST_SIDE);
+    limits.max_image_height = Some(LARGEST_SIDE);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder()?;
+    let orientation = decoder.orientation()?;
+    let mut picture = DynamicImage::from_decoder(decoder)?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+/// Brings a picture of one digit to MNIST's convention.
+///
+/// # Errors
+/// Nothing is drawn on it.
+pub fn normalise(picture: &DynamicImage) -> std::result::Result<[u8; PIXELS], &'static str> {
+    // Drawings with a transparent ground are dark on white or, if that leaves nothing to see, light on black.
+    let grounds: &[f32] = if picture.color().has_alpha() { &[1.0, 0.0] } else { &[1.0] };
+    let ink = grounds
+        .iter()
+        .find_map(|ground| ink(&shrink(&brightness(picture, *ground))))
+        .ok_or("shows nothing: it is of one shade all over")?;
+    Ok(centre(&digit(&ink)))
+}
+
+/// Brightness 0 to 1, transparent pixels showing the ground behind them.
+fn brightness(picture: &DynamicImage, ground: f32) -> Plane {
+    let picture = picture.to_luma_alpha32f();
+    Plane::from_fn(picture.width(), picture.height(), |x, y| {
+        let [luma, alpha] = picture.get_pixel(x, y).0;
+        Luma([luma * alpha + ground * (1.0 - alpha)])
+    })
+}
+
+fn shrink(plane: &Plane) -> Plane {
+    let longer = plane.width().max(plane.height());
+    if longer <= WORKING_SIDE {
+        return plane.clone();
+    }
+    let side = |side: u32| (u64::from(side) * u64::from(WORKING_SIDE) / u64::from(longer)).max(1) as u32;
+    resize(plane, side(plane.width()), side(plane.height()), FilterType::Triangle)
+}
+
+/// How far each pixel stands out from the paper, 0 to 1; none if nothing does. The paper's shade is the median of the
+/// border, and ink is what differs from it in the direction in which more does.
+fn ink(plane: &Plane) -> Option<Plane> {
+    let (w, h) = plane.dimensions();
+    let mut border: Vec<f32> = plane
+        .enumerate_pixels()
+        .filter(|(x, y, _)| *x == 0 || *y == 0 || *x + 1 == w || *y + 1 == h)
+        .map(|(.., pixel)| pixel[0])
+        .collect();
+    let paper = median(&mut border);
+    let mut noise: Vec<f32> = border.iter().map(|value| (value - paper).abs()).collect();
+    // Three times the median deviation: grain and shadow of the paper stay below.
+    let floor = 3.0 * median(&mut noise);
+
+    let [darker, lighter] = [-1.0, 1.0].map(|sign: f32| {
+        plane.pixels().map(|p| ((p[0] - paper) * sign - floor).max(0.0)).map(f64::from).map(|v| v * v).sum::<f64>()
+    });
+    let sign = if darker >= lighter { -1.0 } else { 1.0 };
+    let strongest = plane.pixels().map(|p| (p[0] - paper) * sign).fold(0.0, f32::max);
+    if strongest - floor < LEAST_CONTRAST {
+        return None;
+    }
+    let scale = 1.0 / (strongest - floor);
+    Some(Plane::from_fn(w, h, |x, y| Luma([(((plane.get_pixel(x, y)[0] - paper) * sign - floor) * scale).max(0.0)])))
+}
+
+fn median(values: &mut [f32]) -> f32 {
+    let middle = values.len() / 2;
+    if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(middle, f32::total_cmp).1 }
+}
+
+/// The part of the picture that the digit takes, without dirt, fitted into 20x20.
+fn digit(ink: &Plane) -> Plane {
+    let (blots, count) = blots(ink);
+    let mut mass = vec![0.0_f32; count + 1];
+    for (blot, pixel) in blots.iter().zip(ink.pixels()) {
+        mass[*blot] += pixel[0];
+    }
+    mass[0] = 0.0;
+    let least = LEAST_BLOT * mass.iter().copied().fold(0.0, f32::max);
+    let (w, h) = ink.dimensions();
+    let (mut left, mut top, mut right, mut bottom) = (w, h, 0, 0);
+    for ((x, y, _), blot) in ink.enumerate_pixels().zip(&blots) {
+        if *blot > 0 && mass[*blot] >= least {
+            (left, top, right, bottom) = (left.min(x), top.min(y), right.max(x), bottom.max(y));
+        }
+    }
+    let (width, height) = (right - left + 1, bottom - top + 1);
+    let cut = crop_imm(ink, left, top, width, height).to_image();
+    let longer = width.max(height);
+    let side = |side: u32| ((side * BOX + longer / 2) / longer).clamp(1, BOX);
+    let mut fitted = resize(&cut, side(width), side(height), FilterType::Triangle);
+    // Averaging thin strokes pales them; MNIST's digits reach full ink.
+    let strongest = fitted.pixels().map(|p| p[0]).fold(f32::MIN_POSITIVE, f32::max);
+    for pixel in fitted.pixels_mut() {
+        pixel[0] /= strongest;
+    }
+    fitted
+}
+
+/// Numbers the connected blots of ink from 1 (0 is paper): the number at each pixel, and how many there are.
+fn blots(ink: &Plane) -> (Vec<usize>, usize) {
+    let (w, h) = (ink.width() as usize, ink.height() as usize);
+    let is_ink: Vec<bool> = ink.pixels().map(|p| p[0] >= OUTLINE).collect();
+    let (mut numbers, mut count) = (vec![0; w * h], 0);
+    let mut open = Vec::new();
+    for start in 0..w * h {
+        if !is_ink[start] || numbers[start] > 0 {
+            continue;
+        }
+        count += 1;
+        numbers[start] = count;
+        open.push(start);
+        while let Some(at) = open.pop() {
+            let (x, y) = (at % w, at / w);
+            for ny in y.saturating_sub(1)..=(y + 1).min(h - 1) {
+                for nx in x.saturating_sub(1)..=(x + 1).min(w - 1) {
+                    let next = ny * w + nx;
+                    if is_ink[next] && numbers[next] == 0 {
+                        numbers[next] = count;
+                        open.push(next);
+                    }
+                }
+            }
+        }
+    }
+    (numbers, count)
+}
+
+/// Puts a digit into 28x28 with its centre of mass in the middle, as far as nothing is cut off.
+fn centre(digit: &Plane) -> [u8; PIXELS] {
+    let (mut sum, mut sum_x, mut sum_y) = (0.0, 0.0, 0.0);
+    for (x, y, pixel) in digit.enumerate_pixels() {
+        sum += pixel[0];
+        sum_x += pixel[0] * x as f32;
+        sum_y += pixel[0] * y as f32;
+    }
+    let middle = SIDE as f32 / 2.0;
+    let offset = |moment: f32, side: u32| {
+        (middle - moment / sum.max(f32::MIN_POSITIVE)).round().clamp(0.0, (SIDE as u32 - side) as f32) as usize
+    };
+    let (left, top) = (offset(sum_x, digit.width()), offset(sum_y, digit.height()));
+    let mut field = [0; PIXELS];
+    for (x, y, pixel) in digit.enumerate_pixels() {
+        field[(top + y as usize) * SIDE + left + x as usize] = (pixel[0].clamp(0.0, 1.0) * 255.0).round() as u8;
+    }
+    field
+}

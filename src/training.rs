@@ -1,0 +1,259 @@
+//! Burn's learner, wired: from a config to a run's folder.
+
+mod loss;
+mod progress;
+mod schedule;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+};
+
+use burn::{
+    grad_clipping::GradientClippingConfig,
+    lr_scheduler::LrSchedulerRecord,
+    optim::{ModuleOptimizer, OptimizerRecord, SgdConfig, decay::WeightDecayConfig, momentum::MomentumConfig},
+    tensor::Device,
+    train::{
+        EarlyStoppingStrategy, Interrupter, Learner, SupervisedTraining,
+        checkpoint::{CheckpointingAction, CheckpointingStrategy},
+        metric::{AccuracyMetric, LearningRateMetric, store::EventStoreClient},
+    },
+};
+
+use self::{
+    loss::MeanLoss,
+    progress::{Recorder, SharedJournal},
+};
+pub use self::{progress::Progress, schedule::Schedule};
+use crate::{
+    Error, Result,
+    artifacts::{Existing, RunDir},
+    backend,
+    config::{Config, OptimizerConfig},
+    data::{BatchLoader, Splits},
+    evaluation::evaluate,
+    model::LeNet5,
+    report::{Report, Status},
+};
+
+/// How many of the latest epochs keep their checkpoint, beside the best: two, so that one is whole at any moment.
+const KEPT_CHECKPOINTS: usize = 2;
+
+/// Settings that may change when a run is resumed.
+const CHANGEABLE: [&str; 3] = ["backend", "training.epochs", "training.patience"];
+
+/// Trains as the config says, into a run's folder.
+///
+/// A run that is resumed continues after its last whole epoch; the figures are then the same as if it had never been
+/// interrupted. Training can be stopped at any moment through `interrupter`.
+///
+/// # Errors
+/// The backend or the data are not there, the folder cannot be written or holds a run of another config, the loss
+/// diverges, the learner fails, or it was interrupted.
+pub fn train(
+    config: &Config,
+    folder: &Path,
+    existing: Existing,
+    progress: Progress,
+    interrupter: &Interrupter,
+) -> Result<Report> {
+    config.validate()?;
+    let device = backend::device(&config.backend)?;
+    let run = Arc::new(RunDir::prepare(folder, existing)?);
+    let earlier = earlier_report(config, &run)?;
+    let splits = Splits::load(config)?;
+    run.begin(config)?;
+
+    let mut report = Report::new(config, splits.train.len(), splits.valid.len());
+    let mut first = 1;
+    if let Some(earlier) = earlier {
+        if earlier.status == Status::Complete && earlier.epochs.len() >= config.training.epochs {
+            return Ok(earlier);
+        }
+        let done = last_whole_epoch(&run, earlier.epochs.len().min(config.training.epochs), &device);
+        report.epochs = earlier.epochs;
+        report.truncate(done);
+        first = done + 1;
+    }
+    run.rewind(report.epochs.len())?;
+    run.write_report(&report)?;
+
+    let finished = first > config.training.epochs || exhausted(&report, config.training.patience);
+    let mut report =
+        if finished { report } else { learn(config, &splits, &device, &run, report, progress, interrupter)? };
+
+    // The best epoch meets the test set: the only time that anything does.
+    if let Some(best) = report.best_epoch {
+        report.model_sha256 = Some(run.choose_model(best)?);
+        let net = LeNet5::load(&run.model(), &device)?;
+        report.test = Some(evaluate(&net, &splits.test, &device)?);
+    }
+    report.status = Status::Complete;
+    run.write_report(&report)?;
+    Ok(report)
+}
+
+/// The report of the run to continue, if the folder holds one and it was made with the same settings.
+fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
+    if !run.resumes() || !run.report().exists() {
+        return Ok(None);
+    }
+    let changed: Vec<_> = run
+        .read_config()?
+        .differences(config)?
+        .into_iter()
+        .filter(|(key, _)| !CHANGEABLE.contains(&key.as_str()))
+        .map(|(key, values)| format!("{key} ({values})"))
+        .collect();
+    if changed.is_empty() {
+        return run.read_report().map(Some);
+    }
+    Err(Error::Run(format!(
+        "{} was trained with other settings: {}. Resume it with the same, or train elsewhere with --out DIR",
+        run.path().display(),
+        changed.join(", ")
+    )))
+}
+
+/// The last epoch up to `most` whose checkpoint can be read in full; 0 if there is none.
+fn last_whole_epoch(run: &RunDir, most: usize, device: &Device) -> usize {
+    let readable = |epoch: &usize| {
+        let [optimizer, schedule] = run.checkpoint_states(*epoch);
+        LeNet5::load(&run.checkpoint(*epoch), device).is_ok()
+            && OptimizerRecord::load(optimizer).is_ok()
+            && LrSchedulerRecord::load(schedule).is_ok()
+    };
+    run.checkpoints().into_iter().rev().filter(|epoch| *epoch <= most).find(readable).unwrap_or(0)
+}
+
+/// Runs the learner from the epoch after the report's last to the end.
+fn learn(
+    config: &Config,
+    splits: &Splits,
+    device: &Device,
+    run: &Arc<RunDir>,
+    report: Report,
+    progress: Progress,
+    interrupter: &Interrupter,
+) -> Result<Report> {
+    let training_device = device.clone().autodiff();
+    let done = report.epochs.len();
+    let batch_size = config.training.batch_size;
+    let train =
+        BatchLoader::new(splits.train.clone(), batch_size, training_device.clone()).shuffled(config.seed, done + 1);
+    let valid = BatchLoader::new(splits.valid.clone(), batch_size.max(256), device.clone());
+    let schedule = Schedule::new(config, splits.train.len());
+    let net = LeNet5::seeded(config.seed, &training_device).with_loss(config.loss.clone());
+
+    let journal = SharedJournal::new(report);
+    let recorder = Recorder::new(progress, journal.clone(), run.clone(), schedule.clone(), interrupter.clone());
+    let mut training = SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(valid))
+        .metrics((MeanLoss::new(), AccuracyMetric::new()))
+        .metric_train_numeric(LearningRateMetric::new())
+        .with_default_checkpointers()
+        .with_checkpointing_strategy(KeepLatestAndBest { journal: journal.clone(), kept: run.checkpoints() })
+        .with_application_logger(None)
+        .renderer(Box::new(recorder))
+        .with_interrupter(interrupter.clone())
+        .num_epochs(config.training.epochs);
+    if config.training.patience > 0 {
+        training = training.early_stopping(Patience { journal: journal.clone(), epochs: config.training.patience });
+    }
+    if done > 0 {
+        training = training.checkpoint(done);
+    }
+    // Burn's threads panic on what they do not expect, and the dashboard on `k`.
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| training.launch(Learner::new(net, optimizer(&config.optimizer), schedule))));
+
+    let mut journal = journal.lock();
+    let report = journal.report.clone();
+    let failure = match outcome {
+        Err(payload) => Some(panicked(&*payload)),
+        Ok(result) => journal
+            .failure
+            .take()
+            .or_else(|| result.error.map(|e| Error::Training(e.to_string())))
+            .or_else(|| journal.stopped.take().map(|why| interrupted(&why, &report))),
+    };
+    let Some(failure) = failure else { return Ok(report) };
+    let status = match failure {
+        Error::Diverged { .. } => Status::Diverged,
+        Error::Interrupted(_) => Status::Interrupted,
+        _ => Status::Running,
+    };
+    // The first failure counts; a full disk, say, will not take this either.
+    let _ = run.write_report(&Report { status, ..report });
+    Err(failure)
+}
+
+fn interrupted(why: &str, report: &Report) -> Error {
+    let kept = match report.epochs.len() {
+        0 => "no epoch was finished; ".to_owned(),
+        1 => "epoch 1 is kept; ".to_owned(),
+        n => format!("epochs 1 to {n} are kept; "),
+    };
+    Error::Interrupted(format!("interrupted ({why}): {kept}the same command with --resume continues"))
+}
+
+fn panicked(payload: &(dyn std::any::Any + Send)) -> Error {
+    let message = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("for an unknown reason");
+    if message.contains("from user input") {
+        return Error::Interrupted("killed from the dashboard; the same command with --resume continues".into());
+    }
+    Error::Training(format!("Burn gave up: {message}"))
+}
+
+/// SGD as textbooks have it: Burn's momentum is dampened by a tenth unless told otherwise.
+fn optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
+    #[expect(clippy::cast_possible_truncation, reason = "Burn's gradients and decay are f32")]
+    let (decay, clip) = (config.weight_decay as f32, config.clip_norm as f32);
+    let momentum =
+        MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0).with_nesterov(config.nesterov);
+    SgdConfig::new()
+        .with_momentum((config.momentum > 0.0).then_some(momentum))
+        .with_weight_decay((decay > 0.0).then(|| WeightDecayConfig::new(decay)))
+        .with_gradient_clipping((clip > 0.0).then_some(GradientClippingConfig::Norm(clip)))
+        .init()
+}
+
+/// Keeps the checkpoints that can still be needed: the latest, to resume from, and the best.
+struct KeepLatestAndBest {
+    journal: SharedJournal,
+    kept: Vec<usize>,
+}
+
+impl CheckpointingStrategy for KeepLatestAndBest {
+    fn checkpointing(&mut self, epoch: usize, _: &EventStoreClient) -> Vec<CheckpointingAction> {
+        let best = self.journal.lock().report.best_epoch;
+        let (keep, drop): (Vec<_>, Vec<_>) =
+            self.kept.iter().copied().partition(|e| e + KEPT_CHECKPOINTS > epoch || Some(*e) == best);
+        self.kept = keep;
+        self.kept.push(epoch);
+        [CheckpointingAction::Save].into_iter().chain(drop.into_iter().map(CheckpointingAction::Delete)).collect()
+    }
+}
+
+/// Early stopping from the run's figures, which a resumed run has too.
+#[derive(Clone)]
+struct Patience {
+    journal: SharedJournal,
+    epochs: usize,
+}
+
+impl EarlyStoppingStrategy for Patience {
+    fn should_stop(&mut self, _: usize, _: &EventStoreClient) -> bool {
+        exhausted(&self.journal.lock().report, self.epochs)
+    }
+}
+
+/// Whether the last `patience` epochs brought no better one.
+fn exhausted(report: &Report, patience: usize) -> bool {
+    patience > 0 && report.best_epoch.is_some_and(|best| report.epochs.len() >= best + patience)
+}

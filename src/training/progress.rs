@@ -1,0 +1,364 @@
+//! What the learner's renderer is here: it collects each epoch's figures and shows how training goes.
+
+use std::{
+    collections::HashMap,
+    io::{IsTerminal, stderr, stdin, stdout},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use burn::train::{
+    Interrupter, LearnerSummary,
+    logger::{EvaluationProgressLogger, TrainingProgressLogger},
+    metric::{MetricDefinition, MetricId, NumericEntry},
+    renderer::{
+        EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
+        tui::TuiMetricsRendererWrapper,
+    },
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    loss::{ACCURACY, LOSS},
+    schedule::Schedule,
+};
+use crate::{
+    Error,
+    artifacts::RunDir,
+    report::{EpochReport, Figures, Report},
+};
+
+/// How training shows itself on the way; results do not depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Progress {
+    /// The dashboard in a terminal, a bar where only errors go to one, else lines.
+    #[default]
+    Auto,
+    /// Burn's dashboard.
+    Dashboard,
+    /// A progress bar on standard error, and a line for each epoch.
+    Bar,
+    /// A line for each epoch on standard error.
+    Lines,
+    /// Nothing.
+    None,
+}
+
+impl Progress {
+    /// [`Progress::Auto`] resolved for where the output goes.
+    #[must_use]
+    pub fn resolve(self) -> Self {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        match self {
+            Self::Auto if !stderr().is_terminal() || dumb => Self::Lines,
+            Self::Auto if stdout().is_terminal() && stdin().is_terminal() => Self::Dashboard,
+            Self::Auto => Self::Bar,
+            Self::Dashboard if !stdout().is_terminal() => Self::Lines,
+            chosen => chosen,
+        }
+    }
+}
+
+/// What the recorder and the rest of the training share.
+#[derive(Debug)]
+pub(super) struct Journal {
+    pub(super) report: Report,
+    /// What made the recorder stop the training.
+    pub(super) failure: Option<Error>,
+    /// Why the learner stopped before its time, as it was when it ended.
+    pub(super) stopped: Option<String>,
+}
+
+/// A [`Journal`] in use by several threads.
+#[derive(Clone)]
+pub(super) struct SharedJournal(Arc<Mutex<Journal>>);
+
+impl SharedJournal {
+    pub(super) fn new(report: Report) -> Self {
+        Self(Arc::new(Mutex::new(Journal { report, failure: None, stopped: None })))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Journal> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Display {
+    Dashboard(Box<TuiMetricsRendererWrapper>),
+    Bar(ProgressBar),
+    Lines,
+    None,
+}
+
+/// A loss and an accuracy, as far as they are known.
+#[derive(Default, Clone, Copy)]
+struct Partial {
+    loss: Option<f64>,
+    accuracy: Option<f64>,
+    seconds: f64,
+}
+
+impl Partial {
+    fn figures(self) -> Option<Figures> {
+        Some(Figures { loss: self.loss?, accuracy: self.accuracy? })
+    }
+}
+
+/// Collects, keeps and shows the figures of each epoch.
+pub(super) struct Recorder {
+    journal: SharedJournal,
+    run: Arc<RunDir>,
+    schedule: Schedule,
+    interrupter: Interrupter,
+    display: Display,
+    names: HashMap<MetricId, Arc<String>>,
+    epochs: usize,
+    in_training: bool,
+    began: Instant,
+    train: Partial,
+    valid: Partial,
+}
+
+impl Recorder {
+    pub(super) fn new(
+        progress: Progress,
+        journal: SharedJournal,
+        run: Arc<RunDir>,
+        schedule: Schedule,
+        interrupter: Interrupter,
+    ) -> Self {
+        let display = match progress.resolve() {
+            Progress::Dashboard => {
+                let done = journal.lock().report.epochs.len();
+                Display::Dashboard(Box::new(TuiMetricsRendererWrapper::new(
+                    interrupter.clone(),
+                    (done > 0).then_some(done),
+                )))
+            }
+            Progress::Bar => Display::Bar(bar()),
+            Progress::Lines | Progress::Auto => Display::Lines,
+            Progress::None => Display::None,
+        };
+        Self {
+            journal,
+            run,
+            schedule,
+            interrupter,
+            display,
+            names: HashMap::new(),
+            epochs: 0,
+            in_training: true,
+            began: Instant::now(),
+            train: Partial::default(),
+            valid: Partial::default(),
+        }
+    }
+
+    fn dashboard(&mut self) -> Option<&mut TuiMetricsRendererWrapper> {
+        if let Display::Dashboard(dashboard) = &mut self.display { Some(dashboard) } else { None }
+    }
+
+    /// Notes the final value of a metric over a split.
+    fn note(&mut self, state: &MetricState) {
+        let MetricState::Numeric(entry, Some(NumericEntry::Final(value))) = state else { return };
+        let split = if self.in_training { &mut self.train } else { &mut self.valid };
+        match self.names.get(&entry.metric_id).map(|name| name.as_str()) {
+            Some(LOSS) => split.loss = Some(*value),
+            Some(ACCURACY) => split.accuracy = Some(*value / 100.0),
+            _ => {}
+        }
+    }
+
+    fn finish_epoch(&mut self, epoch: usize) {
+        // A stop in the middle of a split leaves figures of a part of it.
+        if self.interrupter.should_stop() {
+            return;
+        }
+        let mut journal = self.journal.lock();
+        let report = &mut journal.report;
+        let valid = if report.valid_images > 0 { self.valid.figures() } else { None };
+        let Some(train) = self.train.figures() else { return };
+        if !train.loss.is_finite() || valid.is_some_and(|figures| !figures.loss.is_finite()) {
+            journal.failure = Some(Error::Diverged { epoch });
+            self.interrupter.stop(Some("the loss is no longer a finite number"));
+            return;
+        }
+        let entry = EpochReport {
+            epoch,
+            train,
+            valid,
+            learning_rate: self.schedule.rate_at_end_of(epoch),
+            seconds: self.train.seconds + self.valid.seconds,
+            images_per_second: report.train_images as f64 / self.train.seconds.max(1e-9),
+        };
+        report.push(entry);
+        if let Err(error) = self.run.write_report(report) {
+            journal.failure = Some(error);
+            self.interrupter.stop(Some("the report could not be written"));
+        }
+        drop(journal);
+        let line = describe(&entry, self.epochs);
+        match &self.display {
+            Display::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
+            Display::Lines => eprintln!("{line}"),
+            Display::Dashboard(_) | Display::None => {}
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} pictures, {per_sec:0} {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ");
+    ProgressBar::new(0).with_style(style)
+}
+
+/// An epoch in one line.
+fn describe(epoch: &EpochReport, of: usize) -> String {
+    let figures = |f: &Figures| format!("loss {:.4} accuracy {:6.2} %", f.loss, f.accuracy * 100.0);
+    let valid = epoch.valid.as_ref().map_or(String::new(), |v| format!(" | valid {}", figures(v)));
+    format!(
+        "epoch {:>2}/{of} | train {}{valid} | {:.1} s, {:.0} images/s",
+        epoch.epoch,
+        figures(&epoch.train),
+        epoch.seconds,
+        epoch.images_per_second,
+    )
+}
+
+impl TrainingProgressLogger for Recorder {
+    fn start(&mut self, epochs: usize, first: usize, items: Option<usize>, label: Option<&str>) {
+        self.epochs = epochs;
+        if let Some(dashboard) = self.dashboard() {
+            dashboard.start(epochs, first, items, label);
+        }
+    }
+
+    fn update_epoch(&mut self, epoch: usize) {
+        self.finish_epoch(epoch);
+        if let Some(dashboard) = self.dashboard() {
+            dashboard.update_epoch(epoch);
+        }
+    }
+
+    fn start_split(&mut self, split: &str, items: usize) {
+        self.in_training = split == "train";
+        self.began = Instant::now();
+        let epoch = self.journal.lock().report.epochs.len() + 1;
+        match &mut self.display {
+            Display::Dashboard(dashboard) => dashboard.start_split(split, items),
+            Display::Bar(bar) => {
+                bar.reset();
+                bar.set_length(items as u64);
+                bar.set_message(format!("epoch {epoch}/{} {split}", self.epochs));
+            }
+            Display::Lines | Display::None => {}
+        }
+    }
+
+    fn update_split(&mut self, items: usize) {
+        match &mut self.display {
+            Display::Dashboard(dashboard) => {
+                listen_for_ctrl_c();
+                dashboard.update_split(items);
+            }
+            Display::Bar(bar) => bar.set_position(items as u64),
+            Display::Lines | Display::None => {}
+        }
+    }
+
+    fn end_split(&mut self) {
+        let split = if self.in_training { &mut self.train } else { &mut self.valid };
+        split.seconds = self.began.elapsed().as_secs_f64();
+        if let Some(dashboard) = self.dashboard() {
+            dashboard.end_split();
+        }
+    }
+
+    fn end(&mut self) {
+        match &mut self.display {
+            Display::Dashboard(dashboard) => dashboard.end(),
+            Display::Bar(bar) => bar.finish_and_clear(),
+            Display::Lines | Display::None => {}
+        }
+    }
+
+    fn log_event_training(&mut self, event: String) {
+        if let Some(dashboard) = self.dashboard() {
+            dashboard.log_event_training(event);
+        }
+    }
+}
+
+impl MetricsRendererTraining for Recorder {
+    fn update_train(&mut self, state: MetricState) {
+        self.note(&state);
+        if let Some(dashboard) = self.dashboard() {
+            dashboard.update_train(state);
+        }
+    }
+
+    fn update_valid(&mut self, state: MetricState) {
+        self.note(&state);
+        if let Some(dashboard) = self.dashboard() {
+            dashboard.update_valid(state);
+        }
+    }
+
+    fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn std::error::Error>> {
+        {
+            // Burn's dashboard forgets both when it closes.
+            let mut journal = self.journal.lock();
+            if let Some(error) = self.interrupter.error() {
+                journal.failure.get_or_insert(Error::Training(error.to_string()));
+            }
+            if let Some(stop) = self.interrupter.interruption() {
+                journal.stopped = Some(stop.reason.unwrap_or_else(|| "stopped".into()));
+            }
+        }
+        self.dashboard().map_or(Ok(()), |dashboard| dashboard.on_train_end(summary))
+    }
+}
+
+impl MetricsRenderer for Recorder {
+    fn manual_close(&mut self) {
+        if let Some(dashboard) = self.dashboard() {
+            dashboard.manual_close();
+        }
+    }
+
+    fn register_metric(&mut self, definition: MetricDefinition) {
+        self.names.insert(definition.metric_id.clone(), definition.name.clone());
+        if let Some(dashboard) = self.dashboard() {
+            dashboard.register_metric(definition);
+        }
+    }
+}
+
+// The learner asks for a renderer that could show evaluations too; this program evaluates without it.
+impl MetricsRendererEvaluation for Recorder {
+    fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
+}
+
+impl EvaluationProgressLogger for Recorder {
+    fn start_global_progress(&mut self, _: usize) {}
+    fn start_test(&mut self, _: &str, _: usize) {}
+    fn update_test_progress(&mut self, _: usize) {}
+    fn end_test(&mut self) {}
+    fn end_global_progress(&mut self) {}
+    fn log_event_evaluation(&mut self, _: String) {}
+}
+
+/// The dashboard takes the keyboard raw and then ignores Ctrl-C: let the terminal send the signal again.
+fn listen_for_ctrl_c() {
+    #[cfg(unix)]
+    {
+        use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+        if let Ok(mut terminal) = tcgetattr(stdin())
+            && !terminal.local_flags.contains(LocalFlags::ISIG)
+        {
+            terminal.local_flags.insert(LocalFlags::ISIG);
+            let _ = tcsetattr(stdin(), SetArg::TCSANOW, &terminal);
+        }
+    }
+}
