@@ -1,5 +1,7 @@
 //! The commands. Results go to standard output, progress and errors to standard error.
 
+#![expect(clippy::doc_markdown, reason = "these comments are the help texts, which are not Markdown")]
+
 mod text;
 
 use std::{
@@ -214,9 +216,9 @@ impl PredictArgs {
             }
         }
         if self.json {
-            print_json(&entries)?
+            print_json(&entries)?;
         } else {
-            print(&lines)?
+            print(&lines)?;
         }
         if failed == 0 { Ok(()) } else { Err(Error::SomePictures { failed, total: self.pictures.len() }) }
     }

@@ -46,7 +46,7 @@ pub struct ClassFigures {
 }
 
 impl Evaluation {
-    fn new(confusion: [[usize; CLASSES]; CLASSES], loss_sum: f64) -> Self {
+    fn new(confusion: &[[usize; CLASSES]; CLASSES], loss_sum: f64) -> Self {
         let images: usize = confusion.as_flattened().iter().sum();
         let hits: usize = (0..CLASSES).map(|c| confusion[c][c]).sum();
         let classes = (0..CLASSES)
@@ -68,7 +68,7 @@ impl Evaluation {
             accuracy: share(hits, images).unwrap_or(0.0),
             misses: images - hits,
             classes,
-            confusion,
+            confusion: *confusion,
         }
     }
 }
@@ -100,7 +100,7 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
     if !loss_sum.is_finite() {
         return Err(Error::Data("the net's answers are no numbers: its parameters are damaged or diverged".into()));
     }
-    Ok(Evaluation::new(confusion, loss_sum))
+    Ok(Evaluation::new(&confusion, loss_sum))
 }
 
 /// The rows of a `[batch, 10]` tensor.

@@ -1,5 +1,5 @@
-//! The net, by the layer names of LeCun et al. 1998, section II.B (<http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf>),
-//! with the report's changes: ReLU for the sigmoids, maximum for the averages, every map of S2 into every map of C3.
+//! The net, by the layer names of `LeCun` et al. 1998, section II.B (<http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf>),
+//! with the report's changes: `ReLU` for the sigmoids, maximum for the averages, every map of S2 into every map of C3.
 
 use std::{
     path::Path,

@@ -3,6 +3,12 @@
 //! Source: <http://yann.lecun.com/exdb/mnist/>: the digit is fitted into 20x20 with its aspect ratio kept and
 //! anti-aliased, and its centre of mass is put into the middle of 28x28.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sides are bounded, brightness is between 0 and 1"
+)]
+
 use std::{io::Cursor, path::Path};
 
 use image::{
@@ -83,7 +89,8 @@ pub fn normalise(picture: &DynamicImage) -> std::result::Result<[u8; PIXELS], &'
 fn brightness(picture: &DynamicImage, ground: f32) -> Plane {
     let picture = picture.to_luma_alpha32f();
     Plane::from_fn(picture.width(), picture.height(), |x, y| {
-        let [luma, alpha] = picture.get_pixel(x, y).0;
+        // Pictures of floating-point numbers may hold any.
+        let [luma, alpha] = picture.get_pixel(x, y).0.map(|v| if v.is_nan() { 0.0 } else { v.clamp(0.0, 1.0) });
         Luma([luma * alpha + ground * (1.0 - alpha)])
     })
 }

@@ -68,11 +68,11 @@ pub(super) fn reading(reading: &Reading) -> String {
 
 /// The table of backends.
 pub(super) fn backends(rows: &[(Backend, Vec<String>)]) -> String {
-    let mut text = String::from("backend   compiled in  devices\n");
+    let mut text = format!("{:<8}  compiled in  {:<36}  devices\n", "backend", "what it is");
     for (backend, devices) in rows {
         let compiled = if backend.compiled { "yes" } else { "no" };
-        let devices = if devices.is_empty() { "-".to_owned() } else { devices.join(", ") };
-        let _ = writeln!(text, "{:<8}  {compiled:<11}  {devices} ({})", backend.name, backend.about);
+        let devices = if devices.is_empty() { "none".to_owned() } else { devices.join(", ") };
+        let _ = writeln!(text, "{:<8}  {compiled:<11}  {:<36}  {devices}", backend.name, backend.about);
     }
     text
 }

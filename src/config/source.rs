@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub(super) fn load(path: &Path, overrides: &[String]) -> Result<Config> {
     let text = std::fs::read_to_string(path).map_err(Error::io("read the config", path))?;
     let mut config: Config =
-        toml::from_str(&text).map_err(|e| Error::Config(point_at(path, &text, e.span(), e.message())))?;
+        toml::from_str(&text).map_err(|e| Error::Config(point_at(path, &text, e.span(), &plain(e.message()))))?;
     for entry in overrides {
         config = apply(&config, entry)?;
     }
@@ -36,26 +36,42 @@ fn apply(config: &Config, entry: &str) -> Result<Config> {
         .unwrap_or_else(|| Value::String(value.to_owned()));
 
     let mut table = to_table(config)?;
-    let mut place = &mut table;
-    let mut parts = key.split('.').peekable();
-    while let Some(part) = parts.next() {
-        let known = place.keys().cloned().collect::<Vec<_>>().join(", ");
-        let slot = place
-            .get_mut(part)
-            .ok_or_else(|| fail(&format!("there is no key `{key}`; after `{part}` is refused, known are: {known}")))?;
-        match (slot, parts.peek()) {
-            (Value::Table(inner), Some(_)) => place = inner,
-            (slot, None) => {
-                *slot = match (&*slot, value) {
-                    (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
-                    (_, value) => value,
-                };
-                break;
-            }
-            (_, Some(_)) => return Err(fail(&format!("`{part}` has no keys below it"))),
-        }
+    let slot = slot(&mut table, key).map_err(|what| fail(&what))?;
+    *slot = match (&*slot, value) {
+        (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+        (_, value) => value,
+    };
+    Config::deserialize(table).map_err(|e| fail(&plain(e.message())))
+}
+
+/// The place of a dotted key's value.
+fn slot<'a>(table: &'a mut Table, key: &str) -> std::result::Result<&'a mut Value, String> {
+    let keys = |table: &Table| table.keys().cloned().collect::<Vec<_>>().join(", ");
+    let sections = keys(table);
+    let (section, table, name) = match key.split_once('.') {
+        None => ("the config", table, key),
+        Some((section, name)) => match table.get_mut(section) {
+            Some(Value::Table(inner)) => (section, inner, name),
+            Some(_) => return Err(format!("`{section}` has no keys below it")),
+            None => return Err(format!("there is no section `{section}`; the config has: {sections}")),
+        },
+    };
+    let known = keys(table);
+    match table.get_mut(name) {
+        Some(Value::Table(inner)) => Err(format!("`{name}` is a section; set one of its keys: {}", keys(inner))),
+        Some(value) => Ok(value),
+        None => Err(format!("there is no key `{name}`; {section} has: {known}")),
     }
-    Config::deserialize(table).map_err(|e| fail(e.message()))
+}
+
+/// Serde's words as a person who writes configs would put them.
+fn plain(message: &str) -> String {
+    message
+        .replace("unknown field", "unknown key")
+        .replace("unknown variant", "unknown value")
+        .replace("expected usize", "expected a whole number from 0")
+        .replace("expected u64", "expected a whole number from 0")
+        .replace("expected f64", "expected a number")
 }
 
 pub(super) fn differences(ours: &Config, theirs: &Config) -> Result<Vec<(String, String)>> {

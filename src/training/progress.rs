@@ -95,6 +95,7 @@ enum Display {
 struct Partial {
     loss: Option<f64>,
     accuracy: Option<f64>,
+    images: f64,
     seconds: f64,
 }
 
@@ -164,7 +165,8 @@ impl Recorder {
         let split = if self.in_training { &mut self.train } else { &mut self.valid };
         match self.names.get(&entry.metric_id).map(|name| name.as_str()) {
             Some(LOSS) => split.loss = Some(*value),
-            Some(ACCURACY) => split.accuracy = Some(*value / 100.0),
+            // A mean of percentages, batch by batch: the count behind it is a whole number.
+            Some(ACCURACY) => split.accuracy = Some((*value / 100.0 * split.images).round() / split.images),
             _ => {}
         }
     }
@@ -243,6 +245,8 @@ impl TrainingProgressLogger for Recorder {
 
     fn start_split(&mut self, split: &str, items: usize) {
         self.in_training = split == "train";
+        let partial = if self.in_training { &mut self.train } else { &mut self.valid };
+        *partial = Partial { images: items as f64, ..Partial::default() };
         self.began = Instant::now();
         let epoch = self.journal.lock().report.epochs.len() + 1;
         match &mut self.display {

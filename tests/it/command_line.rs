@@ -1,0 +1,216 @@
+//! The binary as a user meets it: output, exit codes, signals.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use image::{GrayImage, Luma};
+use insta::assert_snapshot;
+use lenet::data::load_mnist;
+use serde_json::Value;
+
+use crate::common::{arg, finish, full_run, lenet, run};
+
+/// A short training into `folder`.
+fn short<'a>(folder: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    let common = ["train", "configs/smoke.toml", "--set", "data.train=640", "--out", arg(folder)];
+    [&common[..], more].concat()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_run_from_training_to_prediction() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("a run with spaces");
+    let (code, output, error) = run(&short(&out, &["--set", "training.epochs=2"]));
+    assert_eq!(code, 0, "{error}");
+    assert!(output.starts_with("test accuracy ") && output.contains(arg(&out)), "{output}");
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 2, "one line an epoch: {error}");
+    assert!(lines[1].starts_with("epoch  2/2 | train loss "), "{error}");
+    let report = json(&out.join("report.json"));
+    assert_eq!(report["status"], "complete");
+    assert_eq!(report["epochs"].as_array().unwrap().len(), 2);
+    let config = fs::read_to_string(out.join("config.toml")).unwrap();
+    assert!(config.contains("train = 640") && config.contains("learning_rate = 0.05"), "{config}");
+    for file in ["model.bpk", "checkpoint/model-2.bpk", "checkpoint/optim-2.bpk", "train/epoch-1/Loss.log"] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+
+    let (code, output, _) = run(&["evaluate", arg(&out), "--json"]);
+    let evaluation: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((code, &evaluation), (0, &report["test"]));
+    let (code, output, _) = run(&["evaluate", arg(&out), "--split", "valid"]);
+    assert!(code == 0 && output.starts_with("valid accuracy ") && output.contains(" of 500 pictures"), "{output}");
+    let best = &report["epochs"][report["best_epoch"].as_u64().unwrap() as usize - 1];
+    let (_, output, _) = run(&["evaluate", arg(&out), "--split", "valid", "--json"]);
+    let valid: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(valid["accuracy"], best["valid"]["accuracy"]);
+}
+
+#[test]
+fn predict_reads_what_it_can_and_reports_the_rest() {
+    let run_folder = full_run().0.path();
+    let folder = tempfile::tempdir().unwrap();
+    let seven = folder.path().join("a seven.png");
+    let (_, test) = load_mnist().unwrap();
+    GrayImage::from_raw(28, 28, test.image(0).to_vec()).unwrap().save(&seven).unwrap();
+    let blank = folder.path().join("blank.png");
+    GrayImage::from_pixel(50, 50, Luma([255])).save(&blank).unwrap();
+
+    let (code, output, error) = run(&["predict", arg(run_folder), arg(&seven)]);
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(output.starts_with(&format!("{}  7 ", arg(&seven))) && output.ends_with(" %\n"), "{output}");
+    assert_eq!(output.lines().count(), 1);
+
+    let model = run_folder.join("model.bpk");
+    let (code, output, error) =
+        run(&["predict", arg(&model), arg(&blank), arg(&seven), "no/such.png", "--top", "3", "--json"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("blank.png: shows nothing") && error.contains("no/such.png: cannot be read"), "{error}");
+    assert!(error.ends_with("error: 2 of 3 pictures could not be read\n"), "{error}");
+    let entries: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((&entries[1]["digit"], entries[1]["ranking"].as_array().unwrap().len()), (&Value::from(7), 3));
+    assert!(entries[0]["error"].is_string() && entries[2]["error"].is_string());
+}
+
+#[test]
+fn wrong_usage_is_exit_2_and_failure_exit_1() {
+    for (args, code, what) in [
+        (&["train"][..], 2, "<CONFIG>"),
+        (&["trian"], 2, "unrecognized subcommand"),
+        (&["train", "configs/smoke.toml", "--resume", "--force"], 2, "cannot be used with"),
+        (&["predict", "artifacts/x", "a.png", "--top", "11"], 2, "11"),
+        (&["train", "configs/smoke.toml", "--set", "training.epoch=1"], 2, "there is no key"),
+        (&["train", "configs/smoke.toml", "--backend", "gpu"], 2, "is not a backend"),
+        (&["train", "no/such.toml"], 1, "cannot read the config no/such.toml"),
+        (&["evaluate", "no/such"], 1, "is no run"),
+        (&["evaluate", "Cargo.toml"], 1, "Cargo.toml: is not a readable record"),
+        (&["predict", "no/such/model.bpk", "a.png"], 1, "is no run"),
+    ] {
+        let (got, output, error) = run(args);
+        assert_eq!((got, output.as_str()), (code, ""), "{args:?}: {error}");
+        assert!(error.contains(what), "{args:?}: {error}");
+        assert!(!error.contains("panicked"), "{error}");
+    }
+}
+
+#[test]
+fn folders_that_cannot_be_written_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let mut places = vec![file.join("run")];
+    #[cfg(target_os = "linux")]
+    places.push("/proc/lenet-run".into());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let locked = folder.path().join("locked");
+        fs::create_dir(&locked).unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
+        // Permissions do not stop root.
+        if fs::create_dir(locked.join("probe")).is_err() {
+            places.push(locked.join("run"));
+        }
+    }
+    for place in places {
+        let (code, _, error) = run(&short(&place, &[]));
+        assert_eq!(code, 1);
+        assert!(error.contains("cannot create the folder") && error.contains(arg(&place)), "{error}");
+    }
+}
+
+#[test]
+fn quiet_says_nothing_and_backends_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, output, error) = run(&short(folder.path(), &["--quiet", "--set", "training.epochs=1"]));
+    assert_eq!((code, output.as_str(), error.as_str()), (0, "", ""));
+    let (_, output, _) = run(&["backends"]);
+    assert_snapshot!(output, @"
+    backend   compiled in  what it is                            devices
+    flex      yes          CPU, pure Rust, SIMD and threads      the CPU
+    ndarray   yes          CPU, the older burn-ndarray           the CPU
+    ");
+    let (_, output, _) = run(&["backends", "--json"]);
+    let backends: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((&backends[0]["name"], &backends[0]["compiled"]), (&Value::from("flex"), &Value::from(true)));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = lenet(&["backends"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let (code, _, error) = finish(child.wait_with_output().unwrap());
+    assert_eq!((code, error.as_str()), (0, ""));
+}
+
+fn long_training(folder: &Path, more: &[&str]) -> Child {
+    lenet(&short(folder, &[&["--set", "training.epochs=6"], more].concat()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn wait_for_epochs(folder: &Path, epochs: usize) {
+    let start = Instant::now();
+    let report = folder.join("report.json");
+    while fs::read_to_string(&report).unwrap_or_default().matches("\"epoch\"").count() < epochs {
+        assert!(start.elapsed() < Duration::from_mins(1), "no epoch was finished");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_and_a_killed_training_can_be_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, broken] = ["whole", "broken"].map(|name| folder.path().join(name));
+    let (code, ..) = finish(long_training(&whole, &[]).wait_with_output().unwrap());
+    assert_eq!(code, 0);
+
+    let child = long_training(&broken, &[]);
+    wait_for_epochs(&broken, 1);
+    signal(&child, "-INT");
+    let (code, _, error) = finish(child.wait_with_output().unwrap());
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains("stopping; once more to quit at once"), "{error}");
+    assert!(error.contains("is kept") || error.contains("are kept"), "{error}");
+    assert!(error.trim_end().ends_with("the same command with --resume continues"), "{error}");
+
+    let child = long_training(&broken, &["--resume"]);
+    wait_for_epochs(&broken, 3);
+    signal(&child, "-KILL");
+    child.wait_with_output().unwrap();
+    // While it trains, nobody else may.
+    let child = long_training(&broken, &["--resume"]);
+    wait_for_epochs(&broken, 4);
+    let (code, _, error) = run(&short(&broken, &["--resume", "--set", "training.epochs=6"]));
+    assert_eq!(code, 1);
+    assert!(error.contains("another process is training into"), "{error}");
+    let (code, _, error) = finish(child.wait_with_output().unwrap());
+    assert_eq!(code, 0, "{error}");
+
+    let [mut whole, mut broken] = [whole, broken].map(|folder| json(&folder.join("report.json")));
+    for report in [&mut whole, &mut broken] {
+        for clock in ["seconds", "model_sha256"] {
+            report[clock] = Value::Null;
+        }
+        for epoch in report["epochs"].as_array_mut().unwrap() {
+            epoch["seconds"] = Value::Null;
+            epoch["images_per_second"] = Value::Null;
+        }
+    }
+    assert_eq!(whole, broken);
+}

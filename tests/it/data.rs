@@ -1,0 +1,170 @@
+//! Data folders, splits, batches, and the cache that Burn reads.
+
+use std::{collections::HashSet, fs, io::Write, path::Path};
+
+use burn::{data::dataloader::DataLoader, prelude::*};
+use flate2::{Compression, write::GzEncoder};
+use insta::assert_snapshot;
+use lenet::{
+    config::Config,
+    data::{BatchLoader, ImageSet, Splits, images_tensor, load_mnist, read_folder},
+};
+
+use crate::common::{arg, finish, lenet, small_folder, splits};
+
+#[test]
+fn mnist_is_the_mnist_that_everyone_knows() {
+    let (train, test) = load_mnist().unwrap();
+    assert_eq!((train.len(), test.len()), (60_000, 10_000));
+    let first: Vec<u8> = (0..10).map(|i| train.label(i)).collect();
+    assert_eq!(first, [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+    let mean =
+        (0..train.len()).flat_map(|i| train.image(i)).map(|p| f64::from(*p)).sum::<f64>() / (6e4 * 784.0 * 255.0);
+    assert!((mean - 0.1307).abs() < 1e-4, "{mean}");
+}
+
+#[test]
+fn splits_are_disjoint_and_drawn_from_the_seed() {
+    let splits = splits();
+    assert_eq!((splits.train.len(), splits.valid.len(), splits.test.len()), (55_000, 5_000, 10_000));
+    // Identity by where the pixels lie: both sets share them.
+    let places = |set: &ImageSet| (0..set.len()).map(|i| set.image(i).as_ptr() as usize).collect::<HashSet<_>>();
+    assert_eq!(places(&splits.train).union(&places(&splits.valid)).count(), 60_000);
+    let labels = |seed, set: fn(&Splits) -> &ImageSet| {
+        let splits = Splits::load(&Config { seed, ..Config::default() }).unwrap();
+        (0..100).map(|i| set(&splits).label(i)).collect::<Vec<_>>()
+    };
+    assert_eq!(labels(1, |s| &s.valid), labels(1, |s| &s.valid));
+    assert_ne!(labels(1, |s| &s.valid), labels(2, |s| &s.valid));
+}
+
+#[test]
+fn more_pictures_than_there_are_is_an_error() {
+    let folder = small_folder(20);
+    let mut config = Config::default();
+    config.data.folder = folder.path().into();
+    let complaint = |config: &Config| Splits::load(config).unwrap_err().to_string();
+    assert_snapshot!(complaint(&config), @"data.validation = 5000 leaves nothing of the 20 training pictures; lower it");
+    config.data.validation = 5;
+    config.data.train = 16;
+    assert_snapshot!(complaint(&config), @"data.train = 16 but only 15 of 20 training pictures are left beside data.validation = 5; lower one of them");
+    config.data.train = 15;
+    let splits = Splits::load(&config).unwrap();
+    assert_eq!((splits.train.len(), splits.valid.len(), splits.test.len()), (15, 5, 20));
+}
+
+#[test]
+fn packed_and_plain_files_are_the_same() {
+    let folder = small_folder(10);
+    let (plain, _) = read_folder(folder.path()).unwrap();
+    for name in ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+        let path = folder.path().join(name);
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(&fs::read(&path).unwrap()).unwrap();
+        fs::write(path.with_extension("gz"), packed.finish().unwrap()).unwrap();
+        fs::remove_file(path).unwrap();
+    }
+    let (packed, _) = read_folder(folder.path()).unwrap();
+    for i in 0..10 {
+        assert_eq!((packed.image(i), packed.label(i)), (plain.image(i), plain.label(i)));
+    }
+}
+
+#[test]
+fn a_wrong_folder_is_refused_with_the_file_at_fault() {
+    let complain = |change: &dyn Fn(&Path)| {
+        let folder = small_folder(3);
+        change(folder.path());
+        let error = read_folder(folder.path()).unwrap_err();
+        error.to_string().replace(&folder.path().display().to_string(), "DIR")
+    };
+    let edit = |name: &'static str, edit: fn(&mut Vec<u8>)| {
+        move |folder: &Path| {
+            let path = folder.join(name);
+            let mut bytes = fs::read(&path).unwrap();
+            edit(&mut bytes);
+            fs::write(path, bytes).unwrap();
+        }
+    };
+    let images = "train-images-idx3-ubyte";
+    let labels = "t10k-labels-idx1-ubyte";
+    assert_snapshot!(complain(&|folder| fs::remove_file(folder.join(labels)).unwrap()), @"DIR: there is no t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz; data.folder must hold train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each packed or not");
+    assert_snapshot!(complain(&edit(images, |b| b[3] = 1)), @"DIR/train-images-idx3-ubyte: is not such an IDX file: it begins with 0x00000801 instead of 0x00000803");
+    assert_snapshot!(complain(&edit(images, |b| b[11] = 27)), @"DIR/train-images-idx3-ubyte: its pictures have a side of 27 instead of 28");
+    assert_snapshot!(complain(&edit(images, |b| b.truncate(1000))), @"DIR/train-images-idx3-ubyte: is shorter than its header says: 3 items make 2352 bytes");
+    assert_snapshot!(complain(&edit(images, |b| b.push(0))), @"DIR/train-images-idx3-ubyte: is longer than its header says: 3 items make 2352 bytes");
+    assert_snapshot!(complain(&edit(images, |b| b.truncate(2))), @"DIR/train-images-idx3-ubyte: its header cannot be read: failed to fill whole buffer");
+    assert_snapshot!(complain(&edit(labels, |b| b[9] = 10)), @"DIR/t10k-images-idx3-ubyte: label 10 of picture 1 is above 9; ten classes are expected");
+    assert_snapshot!(complain(&edit(labels, |b| { b[7] = 2; b.pop(); })), @"DIR/t10k-images-idx3-ubyte: 3 pictures but 2 labels");
+    assert_snapshot!(complain(&|folder| {
+        let path = folder.join(labels);
+        fs::write(path.with_extension("gz"), b"no gzip").unwrap();
+        fs::remove_file(path).unwrap();
+    }), @"DIR/t10k-labels-idx1-ubyte.gz: its header cannot be read: unexpected end of file");
+}
+
+#[test]
+fn a_batch_is_normalised_and_centred() {
+    let mut picture = [0; 784];
+    picture[0] = 255;
+    let tensor = images_tensor([&picture[..]].into_iter(), &Device::flex());
+    assert_eq!(tensor.dims(), [1, 1, 32, 32]);
+    let pixels: Vec<f32> = tensor.into_data().iter().collect();
+    let (ground, ink) = ((0.0 - 0.1307) / 0.3081, (1.0 - 0.1307) / 0.3081);
+    for (place, pixel) in pixels.iter().enumerate() {
+        let expected = if place == 2 * 32 + 2 { ink } else { ground };
+        assert!((pixel - expected).abs() < 1e-6, "{place}: {pixel}");
+    }
+}
+
+#[test]
+fn batches_hold_every_picture_once_in_an_order_of_seed_and_epoch() {
+    let set = splits().valid.slice(0, 103);
+    let orders = |loader: &dyn DataLoader<lenet::data::Batch>| {
+        let batches: Vec<_> = loader.iter().map(Result::unwrap).collect();
+        assert_eq!(batches.iter().map(|b| b.targets.dims()[0]).collect::<Vec<_>>(), [25, 25, 25, 25, 3]);
+        batches.into_iter().flat_map(|b| b.targets.into_data().iter::<i32>().collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let loader = || BatchLoader::new(set.clone(), 25, Device::flex());
+    let plain: Vec<i32> = (0..103).map(|i| i32::from(set.label(i))).collect();
+    assert_eq!(orders(&loader()), plain);
+
+    let shuffled = loader().shuffled(5, 1);
+    let (first, second) = (orders(&shuffled), orders(&shuffled));
+    assert_ne!(first, plain);
+    assert_ne!(first, second);
+    // A loader that starts at the second epoch, as after a resume, gives the same.
+    assert_eq!(orders(&loader().shuffled(5, 2)), second);
+    let mut sorted = [plain, second];
+    for order in &mut sorted {
+        order.sort_unstable();
+    }
+    assert_eq!(sorted[0], sorted[1]);
+}
+
+/// A cache with a truncated, a wrong and two missing files is put in order, also by two processes at once, and without
+/// any network.
+#[test]
+fn a_damaged_cache_heals_itself() {
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("burn-dataset/mnist/train");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("train-images-idx3-ubyte"), b"cut").unwrap();
+    fs::write(folder.join("train-labels-idx1-ubyte"), vec![0; 60_008]).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let start = |name: &str| {
+        let run = out.path().join(name);
+        let args = ["train", "configs/smoke.toml", "--quiet", "--set", "training.epochs=1", "--set", "data.train=64"];
+        lenet(&[&args[..], &["--out", arg(&run)]].concat())
+            .env("XDG_CACHE_HOME", cache.path())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    for child in [start("a"), start("b")] {
+        let (code, _, error) = finish(child.wait_with_output().unwrap());
+        assert_eq!((code, error.as_str()), (0, ""));
+    }
+    let healed = fs::metadata(folder.join("train-images-idx3-ubyte")).unwrap().len();
+    assert_eq!(healed, 16 + 60_000 * 784);
+}

@@ -1,0 +1,11 @@
+//! What a user relies on, through the library and through the binary. One test binary, so that Burn is linked once.
+
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test fails by a panic")]
+
+mod command_line;
+mod common;
+mod config;
+mod data;
+mod model;
+mod pictures;
+mod training;

@@ -1,0 +1,203 @@
+//! Pictures that are not from MNIST: other sizes, colours, grounds and places.
+
+use std::path::Path;
+
+use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage, imageops};
+use lenet::{
+    data::{ImageSet, PIXELS, load_mnist},
+    inference::Trained,
+    picture::{normalise, read_picture},
+};
+
+use crate::common::full_run;
+
+fn test_set() -> ImageSet {
+    load_mnist().unwrap().1
+}
+
+fn grey(set: &ImageSet, index: usize) -> GrayImage {
+    GrayImage::from_raw(28, 28, set.image(index).to_vec()).unwrap()
+}
+
+/// How many of MNIST's first test pictures are read as before after a change that a person would not mind.
+fn agreement(change: impl Fn(GrayImage) -> DynamicImage) -> f64 {
+    let trained = Trained::load(full_run().0.path(), None).unwrap();
+    let set = test_set();
+    let pictures: Vec<[u8; PIXELS]> = (0..300).map(|i| normalise(&change(grey(&set, i))).unwrap()).collect();
+    let answers = trained.probabilities(&pictures).unwrap();
+    let digit = |p: &[f32; 10]| (0..10).max_by(|a, b| p[*a].total_cmp(&p[*b])).unwrap();
+    let right = answers.iter().enumerate().filter(|(i, p)| digit(p) == usize::from(set.label(*i))).count();
+    right as f64 / 300.0
+}
+
+#[test]
+fn digits_are_read_whatever_their_size_place_and_colour() {
+    let large = |picture: &GrayImage| imageops::resize(picture, 140, 140, imageops::FilterType::CatmullRom);
+    let checks: [(&str, f64); 6] = [
+        ("as it is", agreement(DynamicImage::ImageLuma8)),
+        (
+            "dark on light",
+            agreement(|mut picture| {
+                imageops::invert(&mut picture);
+                DynamicImage::ImageLuma8(picture)
+            }),
+        ),
+        (
+            "in the corner of a large grey page",
+            agreement(|picture| {
+                let mut page = GrayImage::from_pixel(900, 600, Luma([200]));
+                for (x, y, pixel) in large(&picture).enumerate_pixels() {
+                    page.put_pixel(x + 700, y + 20, Luma([200 - (u32::from(pixel[0]) * 150 / 255) as u8]));
+                }
+                DynamicImage::ImageLuma8(page)
+            }),
+        ),
+        (
+            "blue ink on yellow paper",
+            agreement(|picture| {
+                let mix = |share: u8, ink: u8, paper: u8| {
+                    ((u32::from(share) * u32::from(ink) + (255 - u32::from(share)) * u32::from(paper)) / 255) as u8
+                };
+                let large = large(&picture);
+                DynamicImage::ImageRgb8(RgbImage::from_fn(140, 140, |x, y| {
+                    let share = large.get_pixel(x, y)[0];
+                    Rgb([mix(share, 20, 250), mix(share, 40, 240), mix(share, 160, 170)])
+                }))
+            }),
+        ),
+        (
+            "white on a transparent ground",
+            agreement(|picture| {
+                DynamicImage::ImageRgba8(RgbaImage::from_fn(28, 28, |x, y| {
+                    Rgba([255, 255, 255, picture.get_pixel(x, y)[0]])
+                }))
+            }),
+        ),
+        (
+            "grainy, with a speck of dirt",
+            agreement(|picture| {
+                let mut page = GrayImage::from_fn(300, 300, |x, y| Luma([235 + ((x * 7919 + y * 104_729) % 11) as u8]));
+                for (x, y, pixel) in large(&picture).enumerate_pixels() {
+                    let under = page.get_pixel(x + 60, y + 90)[0];
+                    page.put_pixel(
+                        x + 60,
+                        y + 90,
+                        Luma([(u32::from(under) * (255 - u32::from(pixel[0])) / 255) as u8]),
+                    );
+                }
+                for (x, y) in [(10, 10), (10, 11), (11, 10), (11, 11)] {
+                    page.put_pixel(x, y, Luma([0]));
+                }
+                DynamicImage::ImageLuma8(page)
+            }),
+        ),
+    ];
+    for (what, share) in checks {
+        assert!(share >= 0.96, "{what}: {share}");
+    }
+}
+
+/// The convention is MNIST's own: its pictures hardly change.
+#[test]
+fn a_picture_of_mnist_stays_as_it_is() {
+    let set = test_set();
+    let mut differences: Vec<f64> = (0..200)
+        .map(|i| {
+            let after = normalise(&DynamicImage::ImageLuma8(grey(&set, i))).unwrap();
+            let before = set.image(i);
+            before.iter().zip(after).map(|(a, b)| f64::from(a.abs_diff(b))).sum::<f64>() / 784.0
+        })
+        .collect();
+    differences.sort_by(f64::total_cmp);
+    assert!(differences[100] < 4.0, "median of the mean difference of a pixel: {}", differences[100]);
+}
+
+#[test]
+fn a_shift_changes_nothing_and_a_scale_little() {
+    let set = test_set();
+    let mut differences = Vec::new();
+    for index in 0..20 {
+        let digit = imageops::resize(&grey(&set, index), 112, 112, imageops::FilterType::CatmullRom);
+        let at = |left: u32, top: u32| {
+            let mut page = GrayImage::new(300, 200);
+            imageops::replace(&mut page, &digit, left.into(), top.into());
+            normalise(&DynamicImage::ImageLuma8(page)).unwrap()
+        };
+        assert_eq!(at(5, 5), at(170, 80));
+        let small = normalise(&DynamicImage::ImageLuma8(digit.clone())).unwrap();
+        let double = imageops::resize(&digit, 224, 224, imageops::FilterType::CatmullRom);
+        let double = normalise(&DynamicImage::ImageLuma8(double)).unwrap();
+        differences.push(small.iter().zip(double).map(|(a, b)| f64::from(a.abs_diff(b))).sum::<f64>() / 784.0);
+    }
+    // Of some digits the centre lies between two pixels, and falls to the other one.
+    differences.sort_by(f64::total_cmp);
+    assert!(differences[10] < 4.0, "{differences:?}");
+}
+
+#[test]
+fn a_page_with_nothing_on_it_is_refused() {
+    let pages = [
+        DynamicImage::ImageLuma8(GrayImage::from_pixel(40, 40, Luma([255]))),
+        DynamicImage::ImageLuma8(GrayImage::from_pixel(1, 1, Luma([7]))),
+        DynamicImage::ImageRgba8(RgbaImage::new(9, 9)),
+        // Grain alone.
+        DynamicImage::ImageLuma8(GrayImage::from_fn(64, 64, |x, y| Luma([200 + ((x * 31 + y * 17) % 5) as u8]))),
+    ];
+    for page in pages {
+        assert_eq!(normalise(&page), Err("shows nothing: it is of one shade all over"));
+    }
+}
+
+#[test]
+fn odd_shapes_do_no_harm() {
+    for (width, height) in [(1, 300), (300, 1), (2, 2), (5000, 3)] {
+        let mut page = GrayImage::from_pixel(width, height, Luma([255]));
+        page.put_pixel(width / 2, height / 2, Luma([0]));
+        let _ = normalise(&DynamicImage::ImageLuma8(page));
+    }
+    let strange: ImageBuffer<Rgb<f32>, Vec<f32>> = ImageBuffer::from_pixel(8, 8, Rgb([f32::NAN, 1e30, -5.0]));
+    let _ = normalise(&DynamicImage::ImageRgb32F(strange));
+}
+
+#[test]
+fn every_kind_of_file_is_read() {
+    let set = test_set();
+    let folder = tempfile::tempdir().unwrap();
+    let digit = imageops::resize(&grey(&set, 0), 84, 84, imageops::FilterType::CatmullRom);
+    let expected = normalise(&DynamicImage::ImageLuma8(digit.clone())).unwrap();
+    for name in ["a.png", "b.jpg", "c.bmp", "d.gif", "e.pgm", "with a space.ppm", "no_extension"] {
+        let path = folder.path().join(name);
+        let picture = DynamicImage::ImageRgb8(DynamicImage::ImageLuma8(digit.clone()).to_rgb8());
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("pgm") => digit.save(&path).unwrap(),
+            Some(_) => picture.save(&path).unwrap(),
+            None => picture.save_with_format(&path, image::ImageFormat::Png).unwrap(),
+        }
+        let read = read_picture(&path).unwrap();
+        let difference: f64 = read.iter().zip(expected).map(|(a, b)| f64::from(a.abs_diff(b))).sum::<f64>() / 784.0;
+        assert!(difference < 4.0, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn what_is_no_picture_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.png");
+    std::fs::write(&text, "not a picture").unwrap();
+    let cut = folder.path().join("cut.png");
+    grey(&test_set(), 0).save(&cut).unwrap();
+    let bytes = std::fs::read(&cut).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let empty = folder.path().join("empty.png");
+    std::fs::write(&empty, b"").unwrap();
+    for (path, what) in [
+        (text.as_path(), "is not a picture that can be read"),
+        (&cut, "is not a picture that can be read"),
+        (&empty, "is not a picture that can be read"),
+        (folder.path(), "is a folder"),
+        (Path::new("no/such.png"), "cannot be read"),
+    ] {
+        let error = read_picture(path).unwrap_err().to_string();
+        assert!(error.contains(what) && error.contains(path.to_str().unwrap()), "{error}");
+    }
+}

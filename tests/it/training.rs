@@ -1,0 +1,234 @@
+//! Training through the library.
+
+use std::{fs, time::Duration};
+
+use burn::{prelude::*, train::Interrupter};
+use lenet::{
+    Error,
+    artifacts::{Existing, RunDir},
+    config::Config,
+    evaluation::evaluate,
+    inference::Trained,
+    model::LeNet5,
+    report::{Report, Status},
+    training::{Progress, train},
+};
+
+use crate::common::{full_run, model_bits, poison, smoke, splits, train_quietly};
+
+#[test]
+fn an_epoch_over_all_of_mnist_reaches_97_percent() {
+    let (folder, report) = full_run();
+    let test = report.test.as_ref().unwrap();
+    assert!(test.accuracy >= 0.97, "{}", test.accuracy);
+    assert_eq!((test.images, report.train_images, report.valid_images), (10_000, 55_000, 5_000));
+    assert_eq!(test.confusion.as_flattened().iter().sum::<usize>(), 10_000);
+    assert_eq!(test.misses, 10_000 - (0..10).map(|c| test.confusion[c][c]).sum::<usize>());
+    assert_eq!(RunDir::open(folder.path()).unwrap().read_report().unwrap(), *report);
+}
+
+#[test]
+fn what_was_saved_answers_as_what_was_measured() {
+    let (folder, report) = full_run();
+    let trained = Trained::load(folder.path(), None).unwrap();
+    let again = evaluate(&trained.net, &splits().test, &trained.device).unwrap();
+    assert_eq!(Some(&again), report.test.as_ref());
+    let record = Trained::load(&folder.path().join("model.bpk"), None).unwrap();
+    let picture: [u8; 784] = splits().test.image(0).try_into().unwrap();
+    assert_eq!(record.probabilities(&[picture]).unwrap(), trained.probabilities(&[picture]).unwrap());
+}
+
+/// The figures that do not depend on the clock.
+fn figures(report: &Report) -> Vec<String> {
+    let epochs = report.epochs.iter().map(|e| format!("{:?} {:?} {:?}", e.train, e.valid, e.learning_rate));
+    epochs.chain([format!("{:?} {:?} {:?}", report.best_epoch, report.test, report.status)]).collect()
+}
+
+/// A run with all that has a state: momentum, a schedule, decay and clipping.
+fn eventful(epochs: usize) -> Config {
+    let mut config = smoke(&["schedule.kind=cosine", "schedule.warmup=0.2", "optimizer.weight_decay=0.001"]);
+    config.optimizer.clip_norm = 2.0;
+    config.training.epochs = epochs;
+    config
+}
+
+#[test]
+fn the_same_seed_gives_the_same_figures_and_another_seed_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, seed| {
+        let config = Config { seed, ..smoke(&["training.epochs=1"]) };
+        let report = train_quietly(&config, &folder.path().join(name), Existing::Refuse).unwrap();
+        (figures(&report), model_bits(&folder.path().join(name)))
+    };
+    let first = run("a", 1);
+    assert_eq!(first, run("b", 1));
+    assert_ne!(first, run("c", 2));
+}
+
+/// Runs until `epochs` are in the report, then stops as Ctrl-C would, in the midst of the next epoch.
+fn interrupt_after(config: &Config, folder: &std::path::Path, existing: Existing, epochs: usize) -> Error {
+    let interrupter = Interrupter::new();
+    let handle = interrupter.clone();
+    let report = folder.join("report.json");
+    let watcher = std::thread::spawn(move || {
+        loop {
+            let written = fs::read_to_string(&report).unwrap_or_default().matches("\"epoch\"").count();
+            if written >= epochs {
+                // Some mini-batches further on.
+                std::thread::sleep(Duration::from_millis(60));
+                return handle.stop(Some("by a test"));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
+    let error = train(config, folder, existing, Progress::None, &interrupter).unwrap_err();
+    watcher.join().unwrap();
+    error
+}
+
+#[test]
+fn a_resumed_run_equals_one_that_was_never_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    let config = eventful(4);
+    let expected = train_quietly(&config, &whole, Existing::Refuse).unwrap();
+
+    let error = interrupt_after(&config, &broken, Existing::Refuse, 1);
+    assert!(matches!(error, Error::Interrupted(_)), "{error}");
+    let halfway = RunDir::open(&broken).unwrap().read_report().unwrap();
+    assert_eq!(halfway.status, Status::Interrupted);
+    assert!(halfway.test.is_none());
+    interrupt_after(&config, &broken, Existing::Resume, 2);
+    let resumed = train_quietly(&config, &broken, Existing::Resume).unwrap();
+
+    assert_eq!(figures(&resumed), figures(&expected));
+    assert_eq!(model_bits(&broken), model_bits(&whole));
+    // Once more changes nothing.
+    assert_eq!(train_quietly(&config, &broken, Existing::Resume).unwrap(), resumed);
+}
+
+#[test]
+fn a_resume_falls_back_from_a_damaged_checkpoint_and_refuses_other_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let config = eventful(3);
+    let expected = train_quietly(&config, &run, Existing::Refuse).unwrap();
+    // As if the process had been killed while it wrote the last checkpoint.
+    let report = RunDir::open(&run).unwrap();
+    report.write_report(&Report { status: Status::Running, test: None, ..expected.clone() }).unwrap();
+    fs::write(run.join("checkpoint/optim-3.bpk"), b"half").unwrap();
+    fs::remove_file(run.join("model.bpk")).unwrap();
+
+    let other = Config { seed: 9, ..config.clone() };
+    let error = train_quietly(&other, &run, Existing::Resume).unwrap_err().to_string();
+    assert!(error.contains("trained with other settings: seed (1 -> 9)"), "{error}");
+    let resumed = train_quietly(&config, &run, Existing::Resume).unwrap();
+    assert_eq!(figures(&resumed), figures(&expected));
+}
+
+#[test]
+fn an_existing_run_is_never_overwritten_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let config = smoke(&["training.epochs=1", "data.train=200"]);
+    train_quietly(&config, &run, Existing::Refuse).unwrap();
+    let before = fs::read(run.join("model.bpk")).unwrap();
+    let error = train_quietly(&config, &run, Existing::Refuse).unwrap_err().to_string();
+    assert!(error.contains("--resume") && error.contains("--force") && error.contains("--out"), "{error}");
+    // A replacement that cannot begin leaves the run alone, too.
+    let mut hopeless = config.clone();
+    hopeless.data.folder = "no/such/folder".into();
+    train_quietly(&hopeless, &run, Existing::Replace).unwrap_err();
+    assert_eq!(fs::read(run.join("model.bpk")).unwrap(), before);
+
+    let other = Config { seed: 5, ..config };
+    fs::write(run.join("notes.txt"), "mine").unwrap();
+    let replaced = train_quietly(&other, &run, Existing::Replace).unwrap();
+    assert_eq!(RunDir::open(&run).unwrap().read_report().unwrap(), replaced);
+    assert_eq!(fs::read_to_string(run.join("notes.txt")).unwrap(), "mine");
+
+    let foreign = folder.path().join("foreign");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("thesis.tex"), "mine").unwrap();
+    for existing in [Existing::Refuse, Existing::Replace, Existing::Resume] {
+        train_quietly(&other, &foreign, existing).unwrap_err();
+    }
+    assert_eq!(fs::read_dir(&foreign).unwrap().count(), 1);
+}
+
+#[test]
+fn early_stopping_ends_a_run_that_gets_no_better() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = smoke(&["training.epochs=50", "training.patience=2", "data.train=300", "data.validation=100"]);
+    let report = train_quietly(&config, folder.path(), Existing::Refuse).unwrap();
+    assert!(report.epochs.len() < 50);
+    assert_eq!(report.epochs.len(), report.best_epoch.unwrap() + 2);
+}
+
+#[test]
+fn without_validation_the_last_epoch_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = smoke(&["data.validation=0", "data.train=200"]);
+    let report = train_quietly(&config, folder.path(), Existing::Refuse).unwrap();
+    assert_eq!((report.best_epoch, report.epochs[1].valid), (Some(2), None));
+}
+
+/// The report's sum over a mini-batch is a mean with a learning rate that many times larger.
+#[test]
+fn a_summed_loss_is_a_mean_with_a_larger_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, overrides: &[&str]| {
+        let common = ["training.epochs=1", "data.train=320", "optimizer.momentum=0"];
+        let config = smoke(&[&common[..], overrides].concat());
+        train_quietly(&config, &folder.path().join(name), Existing::Refuse).unwrap().epochs[0].train.loss
+    };
+    let sum = run("sum", &["loss.reduction=sum", "optimizer.learning_rate=0.001953125"]);
+    let mean = run("mean", &["loss.reduction=mean", "optimizer.learning_rate=0.0625"]);
+    assert!((sum - mean).abs() < 1e-4, "{sum} against {mean}");
+}
+
+#[test]
+fn a_diverging_run_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = smoke(&["optimizer.learning_rate=1e30", "data.train=300"]);
+    let error = train_quietly(&config, folder.path(), Existing::Refuse).unwrap_err();
+    assert!(matches!(error, Error::Diverged { epoch: 1 }), "{error}");
+    assert_eq!(RunDir::open(folder.path()).unwrap().read_report().unwrap().status, Status::Diverged);
+}
+
+#[test]
+fn a_damaged_model_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = smoke(&["training.epochs=1", "data.train=200"]);
+    train_quietly(&config, folder.path(), Existing::Refuse).unwrap();
+    let model = folder.path().join("model.bpk");
+    let good = fs::read(&model).unwrap();
+    let load_both = || {
+        let run = Trained::load(folder.path(), None).map(|_| ()).unwrap_err().to_string();
+        (run, LeNet5::load(&model, &Device::flex()).map(|_| ()))
+    };
+    poison(&model, 0.25);
+    let (run, record) = load_both();
+    assert!(run.contains("is not the file that training wrote") && record.is_ok(), "{run}");
+    fs::write(&model, &good).unwrap();
+    poison(&model, f32::NAN);
+    assert!(load_both().1.unwrap_err().to_string().contains("no finite numbers"));
+    fs::write(&model, &good[..good.len() / 2]).unwrap();
+    assert!(load_both().1.unwrap_err().to_string().contains("may be damaged"));
+    fs::write(&model, b"").unwrap();
+    assert!(load_both().1.is_err());
+    fs::remove_file(&model).unwrap();
+    assert!(load_both().0.contains("has no model yet"));
+}
+
+#[test]
+fn ndarray_learns_too_and_its_model_runs_on_flex() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = smoke(&["backend=ndarray", "training.epochs=1", "training.batch_size=16", "data.train=1280"]);
+    let report = train_quietly(&config, folder.path(), Existing::Refuse).unwrap();
+    let test = report.test.unwrap();
+    assert!(test.accuracy > 0.5, "{}", test.accuracy);
+    let trained = Trained::load(folder.path(), Some("flex")).unwrap();
+    let on_flex = evaluate(&trained.net, &splits().test, &trained.device).unwrap();
+    assert!(on_flex.misses.abs_diff(test.misses) <= 2 && (on_flex.loss - test.loss).abs() < 1e-5);
+}
