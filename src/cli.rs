@@ -18,11 +18,11 @@ use crate::{
     Error, Result,
     artifacts::Existing,
     backend::BACKENDS,
-    config::Config,
-    data::Splits,
+    bench::measure,
+    config::{Config, Operators},
+    data::{Splits, load_mnist},
     evaluation::evaluate,
     inference::Trained,
-    report::Status,
     training::{Progress, train},
 };
 
@@ -42,6 +42,12 @@ enum Command {
     Evaluate(EvaluateArgs),
     /// Read pictures of digits with a trained net
     Predict(PredictArgs),
+    /// Measure the speed of training and reading with each CPU backend
+    Bench {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// List the backends and the devices that are there
     Backends {
         /// Print JSON
@@ -131,6 +137,7 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Predict(args) => args.run(),
+            Command::Bench { json } => bench(json),
             Command::Backends { json } => backends(json),
         }
     }
@@ -156,7 +163,12 @@ impl TrainArgs {
         if self.quiet {
             return Ok(());
         }
-        debug_assert_eq!(report.status, Status::Complete);
+        if progress.resolve() == Progress::Dashboard {
+            // The dashboard took its figures with it.
+            for epoch in &report.epochs {
+                eprintln!("{}", epoch.in_one_line(config.training.epochs));
+            }
+        }
         print(&text::training(&report, &folder))
     }
 }
@@ -222,6 +234,18 @@ impl PredictArgs {
         }
         if failed == 0 { Ok(()) } else { Err(Error::SomePictures { failed, total: self.pictures.len() }) }
     }
+}
+
+fn bench(as_json: bool) -> Result<()> {
+    let (pictures, _) = load_mnist()?;
+    let mut speeds = Vec::new();
+    for backend in BACKENDS.iter().filter(|b| b.compiled) {
+        for operators in [Operators::Fused, Operators::Composed] {
+            eprintln!("measuring {} {operators:?} …", backend.name);
+            speeds.push(measure(backend.name, operators, &pictures)?);
+        }
+    }
+    if as_json { print_json(&speeds) } else { print(&text::speeds(&speeds)) }
 }
 
 fn backends(as_json: bool) -> Result<()> {

@@ -16,6 +16,8 @@ pub struct Config {
     pub backend: String,
     /// Draws the parameters, the validation split and the order of the pictures.
     pub seed: u64,
+    /// What computes the net.
+    pub operators: Operators,
     /// `[data]`
     pub data: DataConfig,
     /// `[training]`
@@ -33,6 +35,7 @@ impl Default for Config {
         Self {
             backend: "flex".into(),
             seed: 1,
+            operators: Operators::Fused,
             data: DataConfig::default(),
             training: TrainingConfig::default(),
             optimizer: OptimizerConfig::default(),
@@ -40,6 +43,17 @@ impl Default for Config {
             loss: LossConfig::default(),
         }
     }
+}
+
+/// What computes the net; the results are the same but for rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operators {
+    /// One operator for the whole net, on the CPU backends; elsewhere as [`Operators::Composed`].
+    #[default]
+    Fused,
+    /// Burn's own operators, one for each layer.
+    Composed,
 }
 
 /// `[data]`: the pictures to learn from.

@@ -41,7 +41,8 @@ impl Trained {
             (run.model(), run.read_config()?)
         };
         let device = crate::backend::device(backend.unwrap_or(&config.backend))?;
-        Ok(Self { net: LeNet5::load(&record, &device)?, device, config })
+        let net = LeNet5::load(&record, &device)?.with_operators(config.operators);
+        Ok(Self { net, device, config })
     }
 
     /// The probability of each digit, 0 to 1, for pictures in MNIST's convention.

@@ -5,17 +5,19 @@
 //! - [`config`]: the TOML file, its defaults and its checks.
 //! - [`backend`]: names of backends, and the device behind each.
 //! - [`data`]: from files to mini-batches.
-//! - [`model`]: the net.
+//! - [`model`]: the net, over `ops`: the whole of it as one operator for the CPU.
 //! - [`evaluation`]: how well it reads labelled pictures.
 //! - [`report`]: the figures of a run.
 //! - [`artifacts`]: a run's folder.
 //! - [`training`]: Burn's learner, wired.
 //! - [`picture`]: from any picture of a digit to one of MNIST's kind.
 //! - [`inference`]: a trained net at work.
+//! - [`bench`]: how fast all this is.
 //! - [`cli`]: the commands.
 
 pub mod artifacts;
 pub mod backend;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod data;
@@ -23,6 +25,7 @@ mod error;
 pub mod evaluation;
 pub mod inference;
 pub mod model;
+mod ops;
 pub mod picture;
 pub mod report;
 pub mod training;

@@ -18,7 +18,11 @@ use burn::{
     tensor::activation::softmax,
 };
 
-use crate::{Error, Result, config::LossConfig};
+use crate::{
+    Error, Result,
+    config::{LossConfig, Operators},
+    ops,
+};
 
 /// Rows and columns of the input.
 pub const INPUT_SIDE: usize = 32;
@@ -51,6 +55,9 @@ pub struct LeNet5 {
     /// How training turns logits into a loss.
     #[module(skip)]
     pub loss: LossConfig,
+    /// What computes the net.
+    #[module(skip)]
+    pub operators: Operators,
 }
 
 impl LeNet5 {
@@ -67,6 +74,7 @@ impl LeNet5 {
             output: LinearConfig::new(84, 10).init(device),
             relu: Relu::new(),
             loss: LossConfig::default(),
+            operators: Operators::default(),
         }
     }
 
@@ -87,12 +95,27 @@ impl LeNet5 {
         Self { loss, ..self }
     }
 
+    /// The same net, computed by other operators.
+    #[must_use]
+    pub fn with_operators(self, operators: Operators) -> Self {
+        Self { operators, ..self }
+    }
+
     /// Logits, before softmax.
     ///
     /// # Shapes
     /// `[batch, 1, 32, 32] -> [batch, 10]`
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let fused = match self.operators {
+            Operators::Fused => ops::forward(self, &images),
+            Operators::Composed => None,
+        };
+        fused.unwrap_or_else(|| self.compose(images))
+    }
+
+    /// Logits by Burn's own operators.
+    fn compose(&self, images: Tensor<4>) -> Tensor<2> {
         let x = self.s2.forward(self.relu.forward(self.c1.forward(images))); // [batch, 6, 14, 14]
         let x = self.s4.forward(self.relu.forward(self.c3.forward(x))); // [batch, 16, 5, 5]
         let x = self.relu.forward(self.c5.forward(x)).flatten::<2>(1, 3); // [batch, 120]

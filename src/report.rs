@@ -85,6 +85,22 @@ pub struct EpochReport {
     pub images_per_second: f64,
 }
 
+impl EpochReport {
+    /// The epoch in one line, `epochs` being those of the whole run.
+    #[must_use]
+    pub fn in_one_line(&self, epochs: usize) -> String {
+        let figures = |f: &Figures| format!("loss {:.4} accuracy {:6.2} %", f.loss, f.accuracy * 100.0);
+        let valid = self.valid.as_ref().map_or(String::new(), |v| format!(" | valid {}", figures(v)));
+        format!(
+            "epoch {:>2}/{epochs} | train {}{valid} | {:.1} s, {:.0} images/s",
+            self.epoch,
+            figures(&self.train),
+            self.seconds,
+            self.images_per_second,
+        )
+    }
+}
+
 impl Report {
     /// The report of a run that has not begun.
     #[must_use]

@@ -81,13 +81,17 @@ pub fn train(
     run.write_report(&report)?;
 
     let finished = first > config.training.epochs || exhausted(&report, config.training.patience);
-    let mut report =
-        if finished { report } else { learn(config, &splits, &device, &run, report, progress, interrupter)? };
+    let mut report = if finished {
+        report
+    } else {
+        // On one of the threads that share the work: any other would sleep and be woken in each step.
+        rayon::scope(|_| learn(config, &splits, &device, &run, report, progress, interrupter))?
+    };
 
     // The best epoch meets the test set: the only time that anything does.
     if let Some(best) = report.best_epoch {
         report.model_sha256 = Some(run.choose_model(best)?);
-        let net = LeNet5::load(&run.model(), &device)?;
+        let net = LeNet5::load(&run.model(), &device)?.with_operators(config.operators);
         report.test = Some(evaluate(&net, &splits.test, &device)?);
     }
     report.status = Status::Complete;
@@ -145,7 +149,8 @@ fn learn(
         BatchLoader::new(splits.train.clone(), batch_size, training_device.clone()).shuffled(config.seed, done + 1);
     let valid = BatchLoader::new(splits.valid.clone(), batch_size.max(256), device.clone());
     let schedule = Schedule::new(config, splits.train.len());
-    let net = LeNet5::seeded(config.seed, &training_device).with_loss(config.loss.clone());
+    let net =
+        LeNet5::seeded(config.seed, &training_device).with_loss(config.loss.clone()).with_operators(config.operators);
 
     let journal = SharedJournal::new(report);
     let recorder = Recorder::new(progress, journal.clone(), run.clone(), schedule.clone(), interrupter.clone());
@@ -211,7 +216,7 @@ fn panicked(payload: &(dyn std::any::Any + Send)) -> Error {
 }
 
 /// SGD as textbooks have it: Burn's momentum is dampened by a tenth unless told otherwise.
-fn optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
+pub(crate) fn optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
     #[expect(clippy::cast_possible_truncation, reason = "Burn's gradients and decay are f32")]
     let (decay, clip) = (config.weight_decay as f32, config.clip_norm as f32);
     let momentum =

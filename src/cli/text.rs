@@ -2,7 +2,9 @@
 
 use std::{fmt::Write, path::Path};
 
-use crate::{backend::Backend, data::CLASSES, evaluation::Evaluation, inference::Reading, report::Report};
+use crate::{
+    backend::Backend, bench::Speed, data::CLASSES, evaluation::Evaluation, inference::Reading, report::Report,
+};
 
 fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
@@ -64,6 +66,24 @@ pub(super) fn reading(reading: &Reading) -> String {
     let guesses: Vec<String> =
         reading.ranking.iter().map(|g| format!("{} {}", g.digit, percent(g.probability.into()))).collect();
     format!("{}  {}\n", reading.path.display(), guesses.join("  "))
+}
+
+/// The table of speeds.
+pub(super) fn speeds(speeds: &[Speed]) -> String {
+    let mut text = String::from("backend   operators   train 64/step   train 256/step   evaluate 1000   one picture\n");
+    for speed in speeds {
+        let operators = format!("{:?}", speed.operators).to_lowercase();
+        let _ = writeln!(
+            text,
+            "{:<8}  {operators:<9}  {:>11.0}/s    {:>11.0}/s   {:>11.0}/s   {:>8.1} µs",
+            speed.backend,
+            speed.train_64,
+            speed.train_256,
+            speed.evaluate_1000,
+            speed.one_image_seconds * 1e6,
+        );
+    }
+    text
 }
 
 /// The table of backends.

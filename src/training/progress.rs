@@ -199,7 +199,7 @@ impl Recorder {
             self.interrupter.stop(Some("the report could not be written"));
         }
         drop(journal);
-        let line = describe(&entry, self.epochs);
+        let line = entry.in_one_line(self.epochs);
         match &self.display {
             Display::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
             Display::Lines => eprintln!("{line}"),
@@ -213,19 +213,6 @@ fn bar() -> ProgressBar {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");
     ProgressBar::new(0).with_style(style)
-}
-
-/// An epoch in one line.
-fn describe(epoch: &EpochReport, of: usize) -> String {
-    let figures = |f: &Figures| format!("loss {:.4} accuracy {:6.2} %", f.loss, f.accuracy * 100.0);
-    let valid = epoch.valid.as_ref().map_or(String::new(), |v| format!(" | valid {}", figures(v)));
-    format!(
-        "epoch {:>2}/{of} | train {}{valid} | {:.1} s, {:.0} images/s",
-        epoch.epoch,
-        figures(&epoch.train),
-        epoch.seconds,
-        epoch.images_per_second,
-    )
 }
 
 impl TrainingProgressLogger for Recorder {

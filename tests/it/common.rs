@@ -123,3 +123,9 @@ pub fn poison(path: &Path, value: f32) {
     bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
     std::fs::write(path, bytes).unwrap();
 }
+
+/// The older CPU backend.
+#[expect(deprecated, reason = "Burn will drop ndarray; until then it is the cross-check of flex")]
+pub fn ndarray() -> Device {
+    Device::ndarray()
+}

@@ -7,5 +7,7 @@ mod common;
 mod config;
 mod data;
 mod model;
+mod operator;
 mod pictures;
+mod textbook;
 mod training;

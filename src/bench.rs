@@ -1,0 +1,103 @@
+//! Speed, measured in this process: steps of training, evaluation, and one picture.
+
+use std::time::Instant;
+
+use burn::{
+    data::dataloader::DataLoader,
+    tensor::Device,
+    train::{InferenceStep, TrainStep},
+};
+use serde::Serialize;
+
+use crate::{
+    Error, Result, backend,
+    config::{Config, Operators},
+    data::{Batch, BatchLoader, ImageSet},
+    evaluation::rows,
+    model::LeNet5,
+    training::optimizer,
+};
+
+/// Rounds of a measurement; their median counts.
+const ROUNDS: usize = 5;
+/// Seconds of a round.
+const ROUND_SECONDS: f64 = 0.4;
+/// Mini-batches that are trained on in turn.
+const BATCHES: usize = 8;
+
+/// The speed of one backend with one kind of operators.
+#[derive(Debug, Clone, Serialize)]
+pub struct Speed {
+    /// The backend's name.
+    pub backend: &'static str,
+    /// What computed the net.
+    pub operators: Operators,
+    /// Training with mini-batches of 64, in images per second: forwards, backwards and the optimizer's step.
+    pub train_64: f64,
+    /// The same with mini-batches of 256.
+    pub train_256: f64,
+    /// Logits of 1,000 images at once, in images per second.
+    pub evaluate_1000: f64,
+    /// Logits of one image, in seconds.
+    pub one_image_seconds: f64,
+}
+
+/// Measures a backend that is compiled in.
+///
+/// # Errors
+/// It has no device here, or the device fails.
+pub fn measure(backend: &'static str, operators: Operators, pictures: &ImageSet) -> Result<Speed> {
+    let device = backend::device(backend)?;
+    let net = LeNet5::seeded(1, &device).with_operators(operators);
+    let evaluate = |size: usize| {
+        let batches = batches(pictures, size, &device)?;
+        rate(size, |step| rows(net.forward(batches[step % batches.len()].images.clone())).map(drop))
+    };
+    Ok(Speed {
+        backend,
+        operators,
+        train_64: training(&device, operators, pictures, 64)?,
+        train_256: training(&device, operators, pictures, 256)?,
+        evaluate_1000: evaluate(1000)?,
+        one_image_seconds: 1.0 / evaluate(1)?,
+    })
+}
+
+fn batches(pictures: &ImageSet, size: usize, device: &Device) -> Result<Vec<Batch>> {
+    let loader = BatchLoader::new(pictures.slice(0, size * BATCHES), size, device.clone());
+    loader.iter().map(|batch| batch.map_err(|e| Error::Data(e.to_string()))).collect()
+}
+
+fn training(device: &Device, operators: Operators, pictures: &ImageSet, size: usize) -> Result<f64> {
+    let device = device.clone().autodiff();
+    let batches = batches(pictures, size, &device)?;
+    let mut net = Some(LeNet5::seeded(1, &device).with_operators(operators));
+    let mut optimizer = optimizer(&Config::default().optimizer);
+    let rate = rate(size, |step| {
+        net = net.take().map(|net| {
+            let output = TrainStep::step(&net, batches[step % batches.len()].clone());
+            optimizer.step(0.01, net, output.grads)
+        });
+        Ok(())
+    })?;
+    // Whatever the device has put off is part of the work.
+    drop(net.map(|net| InferenceStep::step(&net, batches[0].clone()).loss.into_data()));
+    Ok(rate)
+}
+
+/// Images per second: the median of some rounds, after a first one that does not count.
+fn rate(images: usize, mut step: impl FnMut(usize) -> Result<()>) -> Result<f64> {
+    let mut rates = Vec::with_capacity(ROUNDS);
+    for round in 0..=ROUNDS {
+        let (start, mut steps) = (Instant::now(), 0);
+        while start.elapsed().as_secs_f64() < ROUND_SECONDS {
+            step(steps)?;
+            steps += 1;
+        }
+        if round > 0 {
+            rates.push((steps * images) as f64 / start.elapsed().as_secs_f64());
+        }
+    }
+    rates.sort_by(f64::total_cmp);
+    Ok(rates[ROUNDS / 2])
+}
