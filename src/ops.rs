@@ -30,7 +30,6 @@ use burn::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
             ops::{Backward, Ops, OpsKind},
-            tensor::AutodiffTensor,
         },
         backend_extension,
         tensor::FloatTensor,
@@ -195,7 +194,7 @@ fn infer<B: Host>(tensors: Eleven<FloatTensor<B>>) -> FloatTensor<B> {
 
 /// The net as one node on the tape.
 fn record<B: Host, C: CheckpointStrategy>(tensors: Eleven<FloatTensor<Autodiff<B, C>>>) -> FloatTensor<Autodiff<B, C>> {
-    let nodes = tensors.each_ref().map(AutodiffTensor::node);
+    let nodes = tensors.each_ref().map(FloatTensor::<Autodiff<B, C>>::node);
     let tensors = tensors.map(|tensor| B::contiguous(tensor.into_primitive()));
     match LeNetBackward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prepared) => {
