@@ -9,7 +9,7 @@ use lenet::{
     picture::{normalise, read_picture},
 };
 
-use crate::common::full_run;
+use crate::common::{full_run, project};
 
 fn test_set() -> ImageSet {
     load_mnist().unwrap().1
@@ -199,5 +199,19 @@ fn what_is_no_picture_is_refused_by_name() {
     ] {
         let error = read_picture(path).unwrap_err().to_string();
         assert!(error.contains(what) && error.contains(path.to_str().unwrap()), "{error}");
+    }
+}
+
+/// Drawn for this test: ten digits in four sizes, in colour, with margins, shade and grain, dark on light and the reverse.
+#[test]
+fn drawn_digits_are_read() {
+    let trained = Trained::load(full_run().0.path(), None).unwrap();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(project("tests/pictures")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert_eq!(paths.len(), 10);
+    for (digit, reading) in trained.read(&paths).unwrap().into_iter().enumerate() {
+        let reading = reading.unwrap();
+        assert!(reading.digit == digit && reading.probability > 0.5, "{reading:?}");
     }
 }
