@@ -12,7 +12,7 @@
 //! - [`training`]: Burn's learner, wired.
 //! - [`picture`]: from any picture of a digit to one of MNIST's kind.
 //! - [`inference`]: a trained net at work.
-//! - [`bench`]: how fast all this is.
+//! - [`mod@bench`]: how fast all this is.
 //! - [`cli`]: the commands.
 
 pub mod artifacts;
