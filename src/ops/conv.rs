@@ -123,23 +123,6 @@ pub(super) fn c1_s2<S: Simd, const N: usize>(
     s2: &mut [f32],
     winners: &mut [f32],
 ) {
-    match N {
-        1 => c1_s2_tiled::<S, N, 7>(image, weights, bias, s2, winners),
-        _ => c1_s2_tiled::<S, N, 1>(image, weights, bias, s2, winners),
-    }
-}
-
-/// Half a row of the image, its even or its odd columns, each pixel eight times; and half a block more to write into.
-const SPREAD: usize = SIDE / 2 * 8 + 8;
-
-#[inline(always)]
-fn c1_s2_tiled<S: Simd, const N: usize, const T: usize>(
-    image: &[f32],
-    weights: &[f32],
-    bias: &[f32],
-    s2: &mut [f32],
-    winners: &mut [f32],
-) {
     assert!(image.len() == INPUT && weights.len() == KERNEL * KERNEL * BLOCK && bias.len() == BLOCK);
     assert!(s2.len() == S2 && winners.len() == S2_WINNERS);
     // The eight rows spread last; a row's place is its number modulo eight.
@@ -158,35 +141,64 @@ fn c1_s2_tiled<S: Simd, const N: usize, const T: usize>(
             }
             ready += 1;
         }
-        for first in (0..S2_SIDE / 2).step_by(T) {
-            // SAFETY: `bias` holds a block.
-            let bias = unsafe { Block::<S, N>::load(bias.as_ptr()) };
-            let mut windows = [[bias; 4]; T];
-            let place = 2 * first * 8;
-            // SAFETY: `place` is that of a window in `spread`; see `c1_row`.
-            unsafe {
-                let line = |row: usize| &spread[(2 * y + row) % 8];
-                c1_row::<S, N, T, true, false>(&mut windows, line(0), place, weights, 0);
-                for row in 1..KERNEL {
-                    c1_row::<S, N, T, true, true>(&mut windows, line(row), place, weights, row);
+        // SAFETY: seven blocks are a row of pooling windows; rows up to 2 y + 5 are spread.
+        unsafe {
+            if N == 1 {
+                // As many windows as 32 registers hold.
+                c1_windows::<S, N, 4>(&spread, y, 0, weights, bias, s2, winners);
+                c1_windows::<S, N, 3>(&spread, y, 4, weights, bias, s2, winners);
+            } else {
+                for first in 0..S2_SIDE / 2 {
+                    c1_windows::<S, N, 1>(&spread, y, first, weights, bias, s2, winners);
                 }
-                c1_row::<S, N, T, false, true>(&mut windows, line(KERNEL), place, weights, KERNEL);
             }
-            unroll!(t < T, {
-                let (best, winner) = pool(windows[t], S2_MARKS);
-                let cell = y * S2_SIDE + 2 * (first + t);
-                let mut both = [0.0; BLOCK];
-                // SAFETY: the array is a block, and `winners` holds eight numbers for each of the two cells.
-                unsafe {
-                    best.store(both.as_mut_ptr());
-                    winner.store(winners.as_mut_ptr().add(cell * 8));
-                }
-                // Two of eight are no maps; the next cell overwrites them.
-                s2[cell * C1_MAPS..][..8].copy_from_slice(&both[..8]);
-                s2[(cell + 1) * C1_MAPS..][..8].copy_from_slice(&both[8..]);
-            });
         }
     }
+}
+
+/// Half a row of the image, its even or its odd columns, each pixel eight times; and half a block more to write into.
+const SPREAD: usize = SIDE / 2 * 8 + 8;
+
+/// Row `y` of S2 from block `first` on, `T` blocks of pooling windows.
+///
+/// # Safety
+/// `first + T <= 7`, the lengths are those that `c1_s2` has checked, and the rows of the image from `2 y` to `2 y + 5` are
+/// spread.
+#[inline(always)]
+unsafe fn c1_windows<S: Simd, const N: usize, const T: usize>(
+    spread: &[[[f32; SPREAD]; 2]; 8],
+    y: usize,
+    first: usize,
+    weights: &[f32],
+    bias: &[f32],
+    s2: &mut [f32],
+    winners: &mut [f32],
+) {
+    // SAFETY: `bias` holds a block.
+    let bias = unsafe { Block::<S, N>::load(bias.as_ptr()) };
+    let mut windows = [[bias; 4]; T];
+    let place = 2 * first * 8;
+    // SAFETY: `place` is that of a window in `spread`; see `c1_row`.
+    unsafe {
+        c1_row::<S, N, T, true, false>(&mut windows, &spread[2 * y % 8], place, weights, 0);
+        for row in 1..KERNEL {
+            c1_row::<S, N, T, true, true>(&mut windows, &spread[(2 * y + row) % 8], place, weights, row);
+        }
+        c1_row::<S, N, T, false, true>(&mut windows, &spread[(2 * y + KERNEL) % 8], place, weights, KERNEL);
+    }
+    unroll!(t < T, {
+        let (best, winner) = pool(windows[t], S2_MARKS);
+        let cell = y * S2_SIDE + 2 * (first + t);
+        let mut both = [0.0; BLOCK];
+        // SAFETY: the array is a block, and `winners` holds eight numbers for each of the two cells.
+        unsafe {
+            best.store(both.as_mut_ptr());
+            winner.store(winners.as_mut_ptr().add(cell * 8));
+        }
+        // Two of eight are no maps; the next cell overwrites them.
+        s2[cell * C1_MAPS..][..8].copy_from_slice(&both[..8]);
+        s2[(cell + 1) * C1_MAPS..][..8].copy_from_slice(&both[8..]);
+    });
 }
 
 /// Adds one of the six rows of pixels below `T` pooling windows of C1 to their outputs.

@@ -42,17 +42,20 @@ impl<'a> Rows<'a> {
 pub(super) fn dots<S: Simd, const N: usize>(out: &mut [f32], stride: usize, outs: usize, x: Rows, w: Rows) {
     assert!(x.stride == w.stride && outs <= stride && outs <= w.count() && x.count() * stride <= out.len());
     assert_eq!(outs % 4, 0);
-    let mut image = 0;
-    // Large tiles need the 32 registers of AVX-512.
-    if N == 1 {
-        while image + 4 <= x.count() {
-            dots_tile::<S, N, 4, 4>(out, stride, outs, x, w, image);
-            image += 4;
+    // The weights of four outputs stay in the first-level cache while all images pass by.
+    for o in (0..outs).step_by(4) {
+        let mut image = 0;
+        // Large tiles need the 32 registers of AVX-512.
+        if N == 1 {
+            while image + 4 <= x.count() {
+                dots_tile::<S, N, 4, 4>(out, stride, o, x, w, image);
+                image += 4;
+            }
         }
-    }
-    while image < x.count() {
-        dots_tile::<S, N, 4, 1>(out, stride, outs, x, w, image);
-        image += 1;
+        while image < x.count() {
+            dots_tile::<S, N, 4, 1>(out, stride, o, x, w, image);
+            image += 1;
+        }
     }
 }
 
@@ -60,67 +63,66 @@ pub(super) fn dots<S: Simd, const N: usize>(out: &mut [f32], stride: usize, outs
 fn dots_tile<S: Simd, const N: usize, const O: usize, const I: usize>(
     out: &mut [f32],
     stride: usize,
-    outs: usize,
+    o: usize,
     x: Rows,
     w: Rows,
     image: usize,
 ) {
-    for o in (0..outs).step_by(O) {
-        let mut sums = [[Block::<S, N>::splat(0.0); I]; O];
-        for k in (0..x.stride).step_by(BLOCK) {
-            // SAFETY: `dots` has checked that there are rows up to `image + I` and `o + O`, all of the same length.
-            unsafe {
-                let xs: [Block<S, N>; I] = Block::load_each(x.row(image).add(k), x.stride);
-                unroll!(a < O, {
-                    let w = Block::load(w.row(o + a).add(k));
-                    unroll!(i < I, {
-                        sums[a][i] = sums[a][i].add_product(w, xs[i]);
-                    });
+    let mut sums = [[Block::<S, N>::splat(0.0); I]; O];
+    for k in (0..x.stride).step_by(BLOCK) {
+        // SAFETY: `dots` has checked that there are rows up to `image + I` and `o + O`, all of the same length.
+        unsafe {
+            let xs: [Block<S, N>; I] = Block::load_each(x.row(image).add(k), x.stride);
+            unroll!(a < O, {
+                let w = Block::load(w.row(o + a).add(k));
+                unroll!(i < I, {
+                    sums[a][i] = sums[a][i].add_product(w, xs[i]);
                 });
-            }
-        }
-        unroll!(a < O, {
-            unroll!(i < I, {
-                out[(image + i) * stride + o + a] = sums[a][i].sum();
             });
-        });
+        }
     }
+    unroll!(a < O, {
+        unroll!(i < I, {
+            out[(image + i) * stride + o + a] = sums[a][i].sum();
+        });
+    });
 }
 
 /// `out[i][j] = Σₙ x[i][n] w[n][j]` over the first `inner` numbers of a row of `x`: the other direction of [`dots`].
 #[inline(always)]
 pub(super) fn product<S: Simd, const N: usize>(out: &mut [f32], inner: usize, x: Rows, w: Rows) {
     assert!(inner <= x.stride && inner <= w.count() && x.count() * w.stride <= out.len());
-    let mut image = 0;
-    while image + 4 <= x.count() {
-        product_rows::<S, N, 4>(out, inner, x, w, image);
-        image += 4;
-    }
-    while image < x.count() {
-        product_rows::<S, N, 1>(out, inner, x, w, image);
-        image += 1;
-    }
-}
-
-#[inline(always)]
-fn product_rows<S: Simd, const N: usize, const I: usize>(
-    out: &mut [f32],
-    inner: usize,
-    x: Rows,
-    w: Rows,
-    image: usize,
-) {
     let blocks = w.stride / BLOCK;
     let mut block = 0;
     if N == 1 {
         while block + 5 <= blocks {
-            product_tile::<S, N, I, 5>(out, inner, x, w, image, block);
+            product_columns::<S, N, 5>(out, inner, x, w, block);
             block += 5;
         }
     }
     while block < blocks {
-        product_tile::<S, N, I, 1>(out, inner, x, w, image, block);
+        product_columns::<S, N, 1>(out, inner, x, w, block);
         block += 1;
+    }
+}
+
+/// The columns of `J` blocks, for all images: these columns of `w` stay in the cache.
+#[inline(always)]
+fn product_columns<S: Simd, const N: usize, const J: usize>(
+    out: &mut [f32],
+    inner: usize,
+    x: Rows,
+    w: Rows,
+    block: usize,
+) {
+    let mut image = 0;
+    while image + 4 <= x.count() {
+        product_tile::<S, N, 4, J>(out, inner, x, w, image, block);
+        image += 4;
+    }
+    while image < x.count() {
+        product_tile::<S, N, 1, J>(out, inner, x, w, image, block);
+        image += 1;
     }
 }
 
