@@ -1,8 +1,11 @@
 //! Mini-batches for Burn's learner.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    ops::Range,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use burn::{
@@ -52,6 +55,10 @@ pub struct Batch {
 /// # Shapes
 /// `n` slices of 784 bytes -> `[n, 1, 32, 32]`
 pub fn images_tensor<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, device: &Device) -> Tensor<4> {
+    Tensor::from_data(images_data(images), device)
+}
+
+fn images_data<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>) -> TensorData {
     let count = images.len();
     let mut pixels = vec![NORMALISED[0]; count * INPUT_SIDE * INPUT_SIDE];
     for (image, field) in images.zip(pixels.chunks_exact_mut(INPUT_SIDE * INPUT_SIDE)) {
@@ -62,7 +69,7 @@ pub fn images_tensor<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, device
             }
         }
     }
-    Tensor::from_data(TensorData::new(pixels, [count, 1, INPUT_SIDE, INPUT_SIDE]), device)
+    TensorData::new(pixels, [count, 1, INPUT_SIDE, INPUT_SIDE])
 }
 
 /// Burn's [`DataLoader`] over an [`ImageSet`].
@@ -104,7 +111,7 @@ impl DataLoader<Batch> for BatchLoader {
             Some(seed) => self.set.permuted(seed.wrapping_add((epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))),
             None => self.set.clone(),
         };
-        Box::new(BatchIterator { set, batch_size: self.batch_size, device: &self.device, done: 0 })
+        Box::new(BatchIterator { set, batch_size: self.batch_size, device: &self.device, done: 0, next: None })
     }
 
     fn num_items(&self) -> usize {
@@ -124,23 +131,72 @@ struct BatchIterator<'a> {
     set: ImageSet,
     batch_size: usize,
     device: &'a Device,
+    /// Pictures handed out.
     done: usize,
+    /// The batch behind them, if it is being prepared.
+    next: Option<Arc<Prepared>>,
+}
+
+/// A mini-batch's numbers, made by whoever comes first: an idle thread in advance, or the one that wants them.
+struct Prepared {
+    set: ImageSet,
+    range: Range<usize>,
+    progress: Mutex<Preparation>,
+}
+
+enum Preparation {
+    Open,
+    Done([TensorData; 2]),
+    HandedOut,
+}
+
+impl Prepared {
+    fn make(&self) -> [TensorData; 2] {
+        let images = images_data(self.range.clone().map(|i| self.set.image(i)));
+        let targets: Vec<i32> = self.range.clone().map(|i| i32::from(self.set.label(i))).collect();
+        [images, TensorData::new(targets, [self.range.len()])]
+    }
+
+    /// Makes the numbers unless somebody has.
+    fn prepare(&self) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*progress, Preparation::Open) {
+            *progress = Preparation::Done(self.make());
+        }
+    }
+
+    fn take(&self) -> [TensorData; 2] {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *progress, Preparation::HandedOut) {
+            Preparation::Done(numbers) => numbers,
+            Preparation::Open | Preparation::HandedOut => self.make(),
+        }
+    }
+}
+
+impl BatchIterator<'_> {
+    /// The batch behind those that were handed out, not made yet.
+    fn following(&self) -> Option<Arc<Prepared>> {
+        let range = self.done..(self.done + self.batch_size).min(self.set.len());
+        let progress = Mutex::new(Preparation::Open);
+        (!range.is_empty()).then(|| Arc::new(Prepared { set: self.set.clone(), range, progress }))
+    }
 }
 
 impl Iterator for BatchIterator<'_> {
     type Item = Result<Batch, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let range = self.done..(self.done + self.batch_size).min(self.set.len());
-        if range.is_empty() {
-            return None;
+        let batch = self.next.take().or_else(|| self.following())?;
+        let [images, targets] = batch.take();
+        self.done = batch.range.end;
+        self.next = self.following();
+        // Only threads of the pool are sure to find an idle one beside them.
+        if let (Some(next), Some(_)) = (self.next.clone(), rayon::current_thread_index()) {
+            rayon::spawn(move || next.prepare());
         }
-        self.done = range.end;
-        let images = images_tensor(range.clone().map(|i| self.set.image(i)), self.device);
-        let targets: Vec<i32> = range.map(|i| i32::from(self.set.label(i))).collect();
-        let count = targets.len();
-        let targets = Tensor::from_data(TensorData::new(targets, [count]), self.device);
-        Some(Ok(Batch { images, targets }))
+        let images = Tensor::from_data(images, self.device);
+        Some(Ok(Batch { images, targets: Tensor::from_data(targets, self.device) }))
     }
 }
 

@@ -3,7 +3,7 @@
 //! A mini-batch is cut into portions of a fixed number of images, and what portions add up is added in their order: the
 //! results are the same bits for any number of threads.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Mutex};
 
 use macerator::{Arch, Scalar, Simd, WithSimd};
 use rayon::prelude::*;
@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Images in a portion.
-const PORTION: usize = 16;
+const PORTION: usize = 8;
 /// Images whose C3 is taken back at once: their S2 stays in the first-level cache.
 const TOGETHER: usize = 4;
 /// Outputs of C5, and the length of its row in whole blocks.
@@ -147,7 +147,28 @@ pub(super) struct Activations {
     f6: Vec<f32>,
 }
 
+/// Buffers of earlier mini-batches, kept to be used again: new memory would have to be cleared, by the system and by us.
+static SPARE: Mutex<Vec<Activations>> = Mutex::new(Vec::new());
+/// How many are kept: one mini-batch is under way at a time, seldom two.
+const SPARES: usize = 2;
+
+impl Drop for Activations {
+    fn drop(&mut self) {
+        if let Ok(mut spare) = SPARE.try_lock()
+            && spare.len() < SPARES
+        {
+            spare.push(std::mem::take(self));
+        }
+    }
+}
+
 impl Activations {
+    fn of(images: usize) -> Self {
+        let mut activations = SPARE.try_lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
+        activations.resize(images);
+        activations
+    }
+
     fn resize(&mut self, images: usize) {
         for (buffer, length) in [
             (&mut self.s2, S2),
@@ -190,8 +211,7 @@ struct Portion<'a> {
 pub(super) fn forward(arch: Arch, parameters: &Ten<&[f32]>, images: &[f32]) -> (Vec<f32>, Activations) {
     let weights = Weights::new(parameters);
     let count = images.len() / INPUT;
-    let mut activations = Activations::default();
-    activations.resize(count);
+    let mut activations = Activations::of(count);
     let mut logits = vec![0.0; count * OUTPUT];
     activations
         .portions()
