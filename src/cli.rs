@@ -242,7 +242,8 @@ fn bench(as_json: bool) -> Result<()> {
     for backend in BACKENDS.iter().filter(|b| b.compiled) {
         for operators in [Operators::Fused, Operators::Composed] {
             eprintln!("measuring {} {operators:?} …", backend.name);
-            speeds.push(measure(backend.name, operators, &pictures)?);
+            // As training does: on one of the threads that share the work.
+            speeds.push(rayon::scope(|_| measure(backend.name, operators, &pictures))?);
         }
     }
     if as_json { print_json(&speeds) } else { print(&text::speeds(&speeds)) }
