@@ -9,6 +9,10 @@ use std::{
 use clap::Parser;
 use lenet::cli::Cli;
 
+/// A step of training takes and frees some megabytes; glibc gives them back to the system and asks for them anew.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Where and why the program last panicked. Burn panics in places that its errors are made of: only a panic that
 /// nobody caught is shown.
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
