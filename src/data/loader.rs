@@ -146,7 +146,7 @@ struct Prepared {
 
 enum Preparation {
     Open,
-    Done([TensorData; 2]),
+    Done(Box<[TensorData; 2]>),
     HandedOut,
 }
 
@@ -161,14 +161,14 @@ impl Prepared {
     fn prepare(&self) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*progress, Preparation::Open) {
-            *progress = Preparation::Done(self.make());
+            *progress = Preparation::Done(Box::new(self.make()));
         }
     }
 
     fn take(&self) -> [TensorData; 2] {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *progress, Preparation::HandedOut) {
-            Preparation::Done(numbers) => numbers,
+            Preparation::Done(numbers) => *numbers,
             Preparation::Open | Preparation::HandedOut => self.make(),
         }
     }
