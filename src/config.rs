@@ -176,6 +176,9 @@ pub enum Reduction {
     Sum,
 }
 
+/// More epochs than anyone trains: steps can then be counted without overflow.
+const MOST_EPOCHS: usize = 1_000_000;
+
 /// A value out of its range: the dotted key and what is wrong.
 type Fault = (&'static str, String);
 
@@ -216,7 +219,8 @@ impl Config {
         let share = 0.0..=1.0;
         let checks = [
             (self.data.validation < TRAIN_IMAGES, "data.validation", "must leave pictures to train on: at most 59999"),
-            (self.training.epochs >= 1, "training.epochs", "must be at least 1"),
+            ((1..=MOST_EPOCHS).contains(&self.training.epochs), "training.epochs", "must be 1 to 1000000"),
+            (self.training.patience <= MOST_EPOCHS, "training.patience", "must be at most 1000000"),
             (self.training.batch_size >= 1, "training.batch_size", "must be at least 1"),
             (self.training.batch_size <= TRAIN_IMAGES, "training.batch_size", "must be at most 60000"),
             (
@@ -247,7 +251,7 @@ impl Config {
             ),
             (share.contains(&self.schedule.warmup), "schedule.warmup", "is a share of the run: 0 to 1"),
             (share.contains(&self.schedule.end), "schedule.end", "is a share of the learning rate: 0 to 1"),
-            (self.schedule.step_epochs >= 1, "schedule.step_epochs", "must be at least 1"),
+            ((1..=MOST_EPOCHS).contains(&self.schedule.step_epochs), "schedule.step_epochs", "must be 1 to 1000000"),
             (
                 self.schedule.step_factor > 0.0 && self.schedule.step_factor.is_finite(),
                 "schedule.step_factor",
