@@ -111,7 +111,8 @@ impl<S: Simd, const N: usize> Reach<S, N> {
     }
 }
 
-/// C1, `ReLU` and S2 of one image.
+/// C1, `ReLU` and S2 of one image: the report's forward "Convolution layer" and "Max-Pooling layer" in one,
+/// `s2[o][r][c] = max(0, max over the four (y, x) of window (r, c) of  b[o] + Σᵢⱼ w[o][i][j] · image[y + i][x + j])`.
 ///
 /// `image [32][32]`, `weights [5][5][16]` (the eight numbers of a place, six of them maps, twice), `bias [16]` ->
 /// `s2 [14][14][6]` and `winners [14][14][8]`. A block is two pooling windows side by side by eight maps.
@@ -237,7 +238,8 @@ unsafe fn c1_row<S: Simd, const N: usize, const T: usize, const UPPER: bool, con
     }
 }
 
-/// C3, `ReLU` and S4 of one image.
+/// C3, `ReLU` and S4 of one image: as [`c1_s2`], with a sum over the six maps of S2 as well,
+/// `s4[o][r][c] = max(0, max over (y, x) of  b[o] + Σₘᵢⱼ w[o][m][i][j] · s2[m][y + i][x + j])`.
 ///
 /// `s2 [14][14][6]`, `weights [5][5][6][16]`, `bias [16]` -> `s4 [16][5][5]` and `winners [16][5][5]`. A block is the
 /// sixteen maps at one place.
@@ -343,7 +345,10 @@ unsafe fn c3_row<S: Simd, const N: usize, const T: usize, const UPPER: bool, con
     }
 }
 
-/// S4 and C3 backwards, for several images: the error of each unit of S4 goes to the window of its winner.
+/// S4 and C3 backwards, for several images: the report's backward "Max-Pooling layer" and "Convolution layer". The error
+/// `δ` of each unit of S4 goes to its winner at `(y, x)` alone, and from there
+/// `∂L/∂w[o][m][i][j] += δ · s2[m][y + i][x + j]`, `∂L/∂b[o] += δ`, `∂L/∂s2[m][y + i][x + j] += δ · w[o][m][i][j]`.
+/// The last is the report's `col2im`: overlapping windows add up.
 ///
 /// `errors [images][16][5][5]` (zero where the unit is dead), `winners` likewise, `s2 [images][14][14][6]`,
 /// `weights [16][5][32]` -> adds to `s2_errors [images][14][14][6]`, `weight_gradient [16][5][32]` and
@@ -438,7 +443,8 @@ fn c3_rows<S: Simd, const N: usize, const R: usize>(
     });
 }
 
-/// S2 and C1 backwards, for one image: what the winners' windows add to the gradient of the weights.
+/// S2 and C1 backwards, for one image: what the winners' windows add to the gradient of the weights, as in
+/// [`c3_s4_backward`]: `∂L/∂w[o][i][j] += δ · image[y + i][x + j]`, `∂L/∂b[o] += δ`.
 ///
 /// `errors [14][14][6]` (zero where the unit is dead), `winners [14][14][8]`, `image [32][32]` and eight numbers more ->
 /// adds to `weight_gradient [6][5][8]` and `bias_gradient [6]`. `M` vectors are eight numbers.

@@ -36,7 +36,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// `out[i][o] = Σₖ x[i][k] w[o][k]` for the first `outs` columns of `out`: the layer forwards where the weights lie in
+/// The report's `zᵢ = Σⱼ wⱼᵢ xⱼ`, several images at once: `out[i][o] = Σₖ x[i][k] w[o][k]` for the first `outs` columns of `out`: the layer forwards where the weights lie in
 /// rows of one output each, backwards where they lie in rows of one input each.
 #[inline(always)]
 pub(super) fn dots<S: Simd, const N: usize>(out: &mut [f32], stride: usize, outs: usize, x: Rows, w: Rows) {
