@@ -1,11 +1,16 @@
 //! Names of backends, what is compiled in, and which devices are there. Nearly every `#[cfg]` of the crate is here.
 
-use burn::tensor::Device;
+#![allow(deprecated, reason = "Burn will drop ndarray; until then it is the cross-check of flex")]
 
-use crate::{Error, Result};
+use std::borrow::Cow;
+
+use burn::tensor::{Device, Tensor};
+use serde::Serialize;
+
+use crate::{Error, Result, panics};
 
 /// A backend by its name in the config.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Backend {
     /// The name, which is also the Cargo feature's.
     pub name: &'static str,
@@ -13,48 +18,268 @@ pub struct Backend {
     pub compiled: bool,
     /// What it is, in a few words.
     pub about: &'static str,
+    /// What has to be there for it to find a device; empty for what needs nothing.
+    pub needs: &'static str,
 }
+
+/// The name that stands for the first GPU, or else the CPU.
+pub const AUTO: &str = "auto";
 
 /// Every backend that a config may name.
 pub const BACKENDS: &[Backend] = &[
-    Backend { name: "flex", compiled: cfg!(feature = "flex"), about: "CPU, pure Rust, SIMD and threads" },
-    Backend { name: "ndarray", compiled: cfg!(feature = "ndarray"), about: "CPU, the older burn-ndarray" },
+    Backend { name: "flex", compiled: cfg!(feature = "flex"), about: "CPU, pure Rust, SIMD and threads", needs: "" },
+    Backend { name: "ndarray", compiled: cfg!(feature = "ndarray"), about: "CPU, the older burn-ndarray", needs: "" },
+    Backend { name: "cpu", compiled: cfg!(feature = "cpu"), about: "CPU, kernels compiled by LLVM", needs: "" },
+    Backend {
+        name: "wgpu",
+        compiled: cfg!(feature = "wgpu"),
+        about: "GPU, whichever API is there, WGSL",
+        needs: "a driver for Vulkan, Metal, DirectX 12 or OpenGL",
+    },
+    Backend {
+        name: "vulkan",
+        compiled: cfg!(feature = "vulkan"),
+        about: "GPU through Vulkan, SPIR-V",
+        needs: "a Vulkan driver and its loader, libvulkan.so.1",
+    },
+    Backend { name: "metal", compiled: cfg!(feature = "metal"), about: "GPU of a Mac, MSL", needs: "macOS with Metal" },
+    Backend {
+        name: "webgpu",
+        compiled: cfg!(feature = "webgpu"),
+        about: "GPU through a browser's WebGPU",
+        needs: "a browser: a program outside one has wgpu",
+    },
+    Backend {
+        name: "cuda",
+        compiled: cfg!(feature = "cuda"),
+        about: "GPU of NVIDIA",
+        needs: "NVIDIA's driver, libcuda.so",
+    },
+    Backend {
+        name: "rocm",
+        compiled: cfg!(feature = "rocm"),
+        about: "GPU of AMD",
+        needs: "ROCm with libamdhip64.so and libhiprtc.so (ROCM_PATH tells where)",
+    },
 ];
+
+/// The order in which `auto` looks for a GPU: what a card's maker made for it comes first.
+const AUTO_ORDER: [&str; 5] = ["cuda", "rocm", "metal", "vulkan", "wgpu"];
+
+impl Backend {
+    /// The devices that it finds here, in the order of their indices. Nothing is opened but to learn a GPU's name.
+    #[must_use]
+    pub fn devices(&self) -> Vec<Found> {
+        // Drivers can be broken in ways that Burn takes for its own faults.
+        panics::catch(|| find(self.name)).unwrap_or_default()
+    }
+
+    /// Whether its tensors lie in this process's memory, where the fused operator reaches them.
+    #[must_use]
+    pub fn is_host(&self) -> bool {
+        matches!(self.name, "flex" | "ndarray")
+    }
+}
+
+/// A device that a backend found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// For the config: the backend's name, with an index from the second device on.
+    pub name: String,
+    /// The hardware, as its driver calls it.
+    pub hardware: String,
+    /// The device, without autodiff.
+    pub device: Device,
+}
 
 /// The names that this program was built with, separated by commas.
 #[must_use]
 pub fn compiled_names() -> String {
-    BACKENDS.iter().filter(|b| b.compiled).map(|b| b.name).collect::<Vec<_>>().join(", ")
+    names(|b| b.compiled)
 }
 
-/// What is wrong with a backend's name, if anything.
+fn names(which: impl Fn(&Backend) -> bool) -> String {
+    BACKENDS.iter().filter(|b| which(b)).map(|b| b.name).collect::<Vec<_>>().join(", ")
+}
+
+/// `cuda:1` is the backend `cuda` and the index 1.
+fn parse(name: &str) -> std::result::Result<(&'static Backend, usize), String> {
+    let (base, index) = match name.split_once(':') {
+        None => (name, Ok(0)),
+        Some((base, index)) => (base, index.parse()),
+    };
+    let Some(backend) = BACKENDS.iter().find(|b| b.name == base) else {
+        return Err(format!("\"{name}\" is not a backend. Known: {AUTO}, {}", names(|_| true)));
+    };
+    index
+        .map(|index| (backend, index))
+        .map_err(|_| format!("\"{name}\": what follows the colon is the device's index, such as {base}:0"))
+}
+
+/// What is wrong with a backend's name, if anything. Whether it is compiled in and has a device is another question.
 pub(crate) fn check_name(name: &str) -> std::result::Result<(), String> {
-    match BACKENDS.iter().find(|b| b.name == name) {
-        Some(b) if b.compiled => Ok(()),
-        Some(b) => Err(format!(
-            "\"{name}\" is not compiled in: run `cargo run --features {} -- …`. Compiled in: {}",
-            b.name,
-            compiled_names()
-        )),
-        None => Err(format!(
-            "\"{name}\" is not a backend. Known: {}",
-            BACKENDS.iter().map(|b| b.name).collect::<Vec<_>>().join(", ")
-        )),
-    }
+    if name == AUTO { Ok(()) } else { parse(name).map(drop) }
 }
 
-/// The device behind a backend's name, without autodiff.
+/// The device behind a backend's name. It was tried and works.
 ///
 /// # Errors
-/// The name is unknown, or the backend is not compiled in.
-pub fn device(name: &str) -> Result<Device> {
-    check_name(name).map_err(|what| Error::Backend(format!("backend {what}")))?;
+/// The name is unknown, the backend is not compiled in, or it has no such device that works here.
+pub fn select(name: &str) -> Result<Found> {
+    if name == AUTO {
+        return auto();
+    }
+    let (backend, index) = parse(name).map_err(|what| Error::Backend(format!("backend {what}")))?;
+    if !backend.compiled {
+        return Err(Error::Backend(format!(
+            "backend \"{name}\" is not compiled in: run `cargo run --features {} -- …`. Compiled in: {}",
+            backend.name,
+            compiled_names()
+        )));
+    }
+    let found = backend.devices();
+    let count = found.len();
+    let Some(found) = found.into_iter().nth(index) else {
+        let what = match count {
+            0 => Cow::from(format!("finds no device here; it needs {}", backend.needs)),
+            1 => Cow::from(format!("finds one device here, {}:0", backend.name)),
+            n => Cow::from(format!("finds {n} devices here, {}:0 to :{}", backend.name, n - 1)),
+        };
+        return Err(Error::Backend(format!("backend \"{name}\" {what}. {}", elsewhere(backend.name))));
+    };
+    try_out(&found, backend)?;
+    Ok(found)
+}
+
+/// The remedy for a backend that does not work.
+fn elsewhere(but: &str) -> String {
+    let others = names(|b| b.compiled && b.is_host() && b.name != but);
+    let try_these = if others.is_empty() { AUTO.to_owned() } else { others };
+    format!("Run on another with --backend ({try_these}); `lenet backends` shows what is there")
+}
+
+/// The first GPU that works, or else the CPU.
+fn auto() -> Result<Found> {
+    let known = |name: &&str| BACKENDS.iter().find(|b| b.name == *name && b.compiled);
+    for backend in AUTO_ORDER.iter().filter_map(known) {
+        let gpu = backend.devices().into_iter().find(|found| is_gpu(&found.device));
+        if let Some(found) = gpu
+            && try_out(&found, backend).is_ok()
+        {
+            return Ok(found);
+        }
+    }
+    BACKENDS.iter().find(|b| b.compiled && b.needs.is_empty()).and_then(|b| b.devices().into_iter().next()).ok_or_else(
+        || Error::Backend("no GPU was found, and no CPU backend is compiled in: add --features flex".into()),
+    )
+}
+
+/// Has a device compute something: drivers can be found that do not work.
+fn try_out(found: &Found, backend: &Backend) -> Result<()> {
+    if backend.is_host() {
+        return Ok(());
+    }
+    let computed = panics::catch(|| {
+        Tensor::<1>::ones([8], &found.device).exp().try_into_data().map(|data| data.iter::<f32>().sum::<f32>())
+    });
+    let what = match computed {
+        Ok(Ok(sum)) if (sum / 8.0 - 1.0_f32.exp()).abs() < 1e-3 => return Ok(()),
+        Ok(Ok(sum)) => format!("computes nonsense: eight times e is {sum} to it"),
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => panic,
+    };
+    Err(Error::Backend(format!(
+        "backend \"{}\" found {} but it does not work: {what}. {}",
+        found.name,
+        found.hardware,
+        elsewhere(backend.name)
+    )))
+}
+
+/// The backend on which Burn is to put what it is not told a device for: one that is there on every machine.
+///
+/// Burn takes the first that was compiled in, whether or not there is such a device; the environment's `BURN_DEVICE`
+/// overrides it.
+#[must_use]
+pub fn default_for_burn() -> Option<&'static str> {
+    BACKENDS.iter().find(|b| b.compiled && b.needs.is_empty()).map(|b| b.name)
+}
+
+/// The device of the first CPU backend that was compiled in.
+pub(crate) fn host() -> Option<Device> {
+    BACKENDS.iter().filter(|b| b.compiled && b.is_host()).find_map(|b| Some(find(b.name).pop()?.device))
+}
+
+fn find(name: &'static str) -> Vec<Found> {
+    let host = |device: Device| {
+        let threads = rayon::current_num_threads();
+        let hardware = format!("the CPU, {threads} thread{}", if threads == 1 { "" } else { "s" });
+        vec![Found { name: name.to_owned(), hardware, device }]
+    };
     match name {
         #[cfg(feature = "flex")]
-        "flex" => Ok(Device::flex()),
+        "flex" => host(Device::flex()),
         #[cfg(feature = "ndarray")]
-        #[expect(deprecated, reason = "Burn will drop ndarray; until then it is the cross-check of flex")]
-        "ndarray" => Ok(Device::ndarray()),
-        _ => Err(Error::Backend(format!("backend \"{name}\" has no device"))),
+        "ndarray" => host(Device::ndarray()),
+        #[cfg(feature = "cpu")]
+        "cpu" => host(Device::cpu()),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => gpu::list(name, burn::tensor::DeviceType::Wgpu),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => gpu::list(name, burn::tensor::DeviceType::Vulkan),
+        #[cfg(feature = "metal")]
+        "metal" => gpu::list(name, burn::tensor::DeviceType::Metal),
+        #[cfg(feature = "webgpu")]
+        "webgpu" => gpu::list(name, burn::tensor::DeviceType::WebGpu),
+        #[cfg(feature = "cuda")]
+        "cuda" => gpu::list(name, burn::tensor::DeviceType::Cuda),
+        #[cfg(feature = "rocm")]
+        "rocm" => gpu::list(name, burn::tensor::DeviceType::Rocm),
+        _ => {
+            let _ = host;
+            Vec::new()
+        }
     }
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm"))]
+mod gpu {
+    use burn::tensor::{Device, DeviceType};
+
+    use super::Found;
+    use crate::panics;
+
+    /// The devices of a kind, real GPUs before software that stands in for one.
+    pub(super) fn list(name: &'static str, kind: DeviceType) -> Vec<Found> {
+        let mut devices = Device::enumerate(kind).into_vec();
+        devices.sort_by_key(|device| !super::is_gpu(device));
+        devices
+            .into_iter()
+            .enumerate()
+            .map(|(index, device)| Found {
+                name: if index == 0 { name.to_owned() } else { format!("{name}:{index}") },
+                hardware: hardware(&device),
+                device,
+            })
+            .collect()
+    }
+
+    fn hardware(device: &Device) -> String {
+        let identity = panics::catch(|| device.identity()).ok().flatten();
+        let name = identity.map_or_else(|| "a device that does not open".to_owned(), |identity| identity.name);
+        if super::is_gpu(device) { name } else { format!("{name}, software") }
+    }
+}
+
+/// Whether a device is a GPU, and not software that stands in for one.
+fn is_gpu(device: &Device) -> bool {
+    #[cfg(feature = "wgpu")]
+    {
+        use burn::backend::{CubeDevice, DispatchDevice, WgpuDeviceKind};
+        if let DispatchDevice::Cube(CubeDevice::Wgpu(wgpu)) = device.as_dispatch() {
+            return wgpu.kind != WgpuDeviceKind::Cpu;
+        }
+    }
+    let _ = device;
+    true
 }

@@ -9,12 +9,15 @@ use burn::{
 };
 use serde::Serialize;
 
+pub use crate::ops::stages::{STAGES, Stage, with_stage};
 use crate::{
-    Error, Result, backend,
+    Error, Result,
+    backend::Found,
     config::{Config, Operators},
     data::{Batch, BatchLoader, ImageSet},
     evaluation::rows,
     model::LeNet5,
+    panics, pool,
     training::optimizer,
 };
 
@@ -30,7 +33,9 @@ const PICTURES: usize = 20_000;
 #[derive(Debug, Clone, Serialize)]
 pub struct Speed {
     /// The backend's name.
-    pub backend: &'static str,
+    pub backend: String,
+    /// Its device, as the driver calls it.
+    pub hardware: String,
     /// What computed the net.
     pub operators: Operators,
     /// Training with mini-batches of 64, in images per second: forwards, backwards and the optimizer's step.
@@ -43,25 +48,41 @@ pub struct Speed {
     pub one_image_seconds: f64,
 }
 
-/// Measures a backend that is compiled in.
+/// Measures a device with one kind of operators.
 ///
 /// # Errors
-/// It has no device here, or the device fails.
-pub fn measure(backend: &'static str, operators: Operators, pictures: &ImageSet) -> Result<Speed> {
-    let device = backend::device(backend)?;
-    let net = LeNet5::seeded(1, &device).with_operators(operators);
-    let evaluate = |size: usize| {
-        let batches = batches(pictures, size, &device)?;
-        rate(size, |step| rows(net.forward(batches[step % batches.len()].images.clone())).map(drop))
-    };
-    Ok(Speed {
-        backend,
-        operators,
-        train_64: training(&device, operators, pictures, 64)?,
-        train_256: training(&device, operators, pictures, 256)?,
-        evaluate_1000: evaluate(1000)?,
-        one_image_seconds: 1.0 / evaluate(1)?,
+/// The device fails.
+pub fn measure(found: &Found, operators: Operators, pictures: &ImageSet) -> Result<Speed> {
+    let device = &found.device;
+    on_device(device, || {
+        let net = LeNet5::seeded(1, device).with_operators(operators);
+        let evaluate = |size: usize| {
+            let batches = batches(pictures, size, device)?;
+            rate(size, |step| rows(net.forward(batches[step % batches.len()].images.clone())).map(drop))
+        };
+        Ok(Speed {
+            backend: found.name.clone(),
+            hardware: found.hardware.clone(),
+            operators,
+            train_64: training(device, operators, pictures, 64)?,
+            train_256: training(device, operators, pictures, 256)?,
+            evaluate_1000: evaluate(1000)?,
+            one_image_seconds: 1.0 / evaluate(1)?,
+        })
     })
+}
+
+/// Training with mini-batches of 64 on a device, in images per second.
+///
+/// # Errors
+/// The device fails.
+pub fn training_speed(found: &Found, pictures: &ImageSet) -> Result<f64> {
+    on_device(&found.device, || training(&found.device, Operators::Fused, pictures, 64))
+}
+
+/// Runs a measurement as training runs; Burn panics where a driver gives up.
+fn on_device<T: Send>(device: &Device, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    panics::catch(|| pool::run(device, work)).unwrap_or_else(|panic| Err(Error::Device(panic)))
 }
 
 fn batches(pictures: &ImageSet, size: usize, device: &Device) -> Result<Vec<Batch>> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are the help texts, which are not Markdown")]
 
+mod devices;
 mod text;
 
 use std::{
@@ -17,10 +18,8 @@ use serde_json::json;
 use crate::{
     Error, Result,
     artifacts::Existing,
-    backend::BACKENDS,
-    bench::measure,
-    config::{Config, Operators},
-    data::{Splits, load_mnist},
+    config::Config,
+    data::Splits,
     evaluation::evaluate,
     inference::Trained,
     training::{Progress, train},
@@ -42,7 +41,7 @@ enum Command {
     Evaluate(EvaluateArgs),
     /// Read pictures of digits with a trained net
     Predict(PredictArgs),
-    /// Measure the speed of training and reading with each CPU backend
+    /// Measure the speed of training and reading on each device
     Bench {
         /// Print JSON
         #[arg(long)]
@@ -50,6 +49,9 @@ enum Command {
     },
     /// List the backends and the devices that are there
     Backends {
+        /// Measure the speed of training on each device
+        #[arg(long)]
+        measure: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -137,8 +139,8 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Predict(args) => args.run(),
-            Command::Bench { json } => bench(json),
-            Command::Backends { json } => backends(json),
+            Command::Bench { json } => devices::bench(json),
+            Command::Backends { measure, json } => devices::backends(measure, json),
         }
     }
 }
@@ -234,34 +236,6 @@ impl PredictArgs {
         }
         if failed == 0 { Ok(()) } else { Err(Error::SomePictures { failed, total: self.pictures.len() }) }
     }
-}
-
-fn bench(as_json: bool) -> Result<()> {
-    let (pictures, _) = load_mnist()?;
-    let mut speeds = Vec::new();
-    for backend in BACKENDS.iter().filter(|b| b.compiled) {
-        for operators in [Operators::Fused, Operators::Composed] {
-            eprintln!("measuring {} {operators:?} …", backend.name);
-            // As training does: on one of the threads that share the work.
-            speeds.push(rayon::scope(|_| measure(backend.name, operators, &pictures))?);
-        }
-    }
-    if as_json { print_json(&speeds) } else { print(&text::speeds(&speeds)) }
-}
-
-fn backends(as_json: bool) -> Result<()> {
-    if as_json {
-        let entries: Vec<_> = BACKENDS
-            .iter()
-            .map(|b| json!({ "name": b.name, "compiled": b.compiled, "about": b.about, "devices": devices(b.name) }))
-            .collect();
-        return print_json(&entries);
-    }
-    print(&text::backends(&BACKENDS.iter().map(|b| (*b, devices(b.name))).collect::<Vec<_>>()))
-}
-
-fn devices(name: &str) -> Vec<String> {
-    crate::backend::device(name).map(|_| vec!["the CPU".to_owned()]).unwrap_or_default()
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {

@@ -12,7 +12,8 @@ use crate::{Error, Result, data::TRAIN_IMAGES};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where tensors live and are computed: a name that `lenet backends` lists.
+    /// Where tensors live and are computed: a name that `lenet backends` lists, perhaps with a device's index as in
+    /// `cuda:1`, or `auto`.
     pub backend: String,
     /// Draws the parameters, the validation split and the order of the pictures.
     pub seed: u64,

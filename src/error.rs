@@ -12,9 +12,13 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
 
-    /// The backend is unknown, not compiled in, or has no device here.
+    /// The backend is unknown, not compiled in, or has no device here that works.
     #[error("{0}")]
     Backend(String),
+
+    /// A device failed at its work.
+    #[error("the device failed: {0}. `lenet backends` shows the others")]
+    Device(String),
 
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}{}", path.display(), remedy(source))]
@@ -86,7 +90,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => 2,
+            Self::Config(_) | Self::Backend(_) => 2,
             _ => 1,
         }
     }

@@ -105,8 +105,7 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
 
 /// The rows of a `[batch, 10]` tensor.
 pub(crate) fn rows(tensor: Tensor<2>) -> Result<Vec<[f32; CLASSES]>> {
-    let values: Vec<f32> =
-        tensor.try_into_data().map_err(|e| Error::Backend(format!("the backend failed: {e}")))?.iter().collect();
+    let values: Vec<f32> = tensor.try_into_data().map_err(|e| Error::Device(e.to_string()))?.iter().collect();
     Ok(values.as_chunks().0.to_vec())
 }
 

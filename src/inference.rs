@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     Result,
     artifacts::RunDir,
+    backend::select,
     config::Config,
     data::{PIXELS, images_tensor},
     evaluation::rows,
@@ -40,7 +41,7 @@ impl Trained {
             run.check_model()?;
             (run.model(), run.read_config()?)
         };
-        let device = crate::backend::device(backend.unwrap_or(&config.backend))?;
+        let device = select(backend.unwrap_or(&config.backend))?.device;
         let net = LeNet5::load(&record, &device)?.with_operators(config.operators);
         Ok(Self { net, device, config })
     }

@@ -13,6 +13,7 @@
 //! - [`picture`]: from any picture of a digit to one of MNIST's kind.
 //! - [`inference`]: a trained net at work.
 //! - [`mod@bench`]: how fast all this is.
+//! - [`panics`]: Burn's panics as messages.
 //! - [`cli`]: the commands.
 
 pub mod artifacts;
@@ -26,8 +27,13 @@ pub mod evaluation;
 pub mod inference;
 pub mod model;
 mod ops;
+pub mod panics;
 pub mod picture;
+mod pool;
 pub mod report;
 pub mod training;
 
 pub use error::{Error, Result};
+
+#[cfg(not(any(feature = "flex", feature = "ndarray")))]
+compile_error!("a CPU backend has to be beside the others: add --features flex");

@@ -1,35 +1,33 @@
 //! The binary: parse, act, print one error, exit.
 
-use std::{
-    panic::catch_unwind,
-    process::ExitCode,
-    sync::{Mutex, PoisonError},
-};
+use std::process::ExitCode;
 
 use clap::Parser;
-use lenet::cli::Cli;
+use lenet::{backend, cli::Cli, panics};
 
 /// A step of training takes and frees some megabytes; glibc gives them back to the system and asks for them anew.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Where and why the program last panicked. Burn panics in places that its errors are made of: only a panic that
-/// nobody caught is shown.
-static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
-
 fn main() -> ExitCode {
+    if let Some(name) = backend::default_for_burn() {
+        // Burn puts the optimizer's state of a resumed run on its default device, which may not be there.
+        #[expect(unsafe_code, reason = "the environment may be changed while there is only one thread, and there is")]
+        // SAFETY: nothing has run before this.
+        unsafe {
+            std::env::set_var("BURN_DEVICE", name);
+        }
+    }
     let cli = Cli::parse();
-    std::panic::set_hook(Box::new(|panic| {
-        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
-    }));
-    match catch_unwind(|| cli.run()) {
+    panics::keep_quiet();
+    match panics::catch(|| cli.run()) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             eprintln!("error: {error}");
             ExitCode::from(error.exit_code())
         }
-        Err(_) => {
-            let panic = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(panic) => {
+            let panic = panics::last().unwrap_or(panic);
             eprintln!("error: this is a fault of lenet, please report it with the command: {panic}");
             ExitCode::FAILURE
         }

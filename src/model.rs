@@ -19,7 +19,7 @@ use burn::{
 };
 
 use crate::{
-    Error, Result,
+    Error, Result, backend,
     config::{LossConfig, Operators},
     ops,
 };
@@ -78,15 +78,16 @@ impl LeNet5 {
         }
     }
 
-    /// A net whose parameters are drawn from `seed` at once.
+    /// A net whose parameters are drawn from `seed` at once: the same ones on every backend.
     #[must_use]
     pub fn seeded(seed: u64, device: &Device) -> Self {
         let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
-        device.seed(seed);
-        let net = Self::new(device);
+        let host = backend::host().unwrap_or_else(|| device.clone());
+        host.seed(seed);
         // Parameters are lazy: taking a record draws them, in the order of the layers.
-        drop(net.clone().into_record());
-        net
+        let record = Self::new(&host).into_record();
+        // The record is one of this very net.
+        Self::new(device).try_load_record(record).unwrap_or_else(|_| Self::new(device))
     }
 
     /// The same net, trained with another loss.

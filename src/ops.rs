@@ -2,7 +2,9 @@
 //!
 //! - [`conv`]: C1 with S2 and C3 with S4, by the report's sections on convolution and max-pooling.
 //! - [`dense`]: C5, F6 and the output, by its section on fully connected layers.
+//! - [`layers`]: each layer as a kernel, and the parameters as kernels read them.
 //! - [`net`]: the layers behind one another, over the cores.
+//! - [`stages`]: each layer by itself, to be measured.
 //! - [`block`]: sixteen numbers at a time.
 //!
 //! Softmax with cross-entropy stays Burn's. Other backends, and whatever records the operations, compose Burn's own.
@@ -19,13 +21,19 @@
 mod block;
 mod conv;
 mod dense;
+mod layers;
 mod net;
+pub(crate) mod stages;
 
 use std::sync::Arc;
 
+#[cfg(feature = "flex")]
+use burn::backend::Flex;
+#[cfg(feature = "ndarray")]
+use burn::backend::NdArray;
 use burn::{
     backend::{
-        Autodiff, Backend, Dispatch, DispatchDevice, Flex, NdArray, TensorMetadata,
+        Autodiff, Backend, Dispatch, DispatchDevice, TensorMetadata,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
@@ -39,7 +47,7 @@ use burn::{
 };
 use macerator::Arch;
 
-use self::net::{Activations, Ten};
+use self::{layers::Ten, net::Activations};
 use crate::model::LeNet5;
 
 /// A backend whose tensors are plain numbers in this process's memory.
@@ -240,7 +248,7 @@ impl<B: Host> Backward<B, 11> for LeNetBackward {
 /// `[batch, 1, 32, 32] -> [batch, 10]`
 pub(crate) fn forward(net: &LeNet5, images: &Tensor<4>) -> Option<Tensor<2>> {
     let device = images.device();
-    if !applies(&device) || images.dims()[0] == 0 || images.dims()[1..] != [1, 32, 32] {
+    if !on_host(&device) || images.dims()[0] == 0 || images.dims()[1..] != [1, 32, 32] {
         return None;
     }
     let (c1, c3, c5) = (net.c1.weight.val(), net.c3.weight.val(), net.c5.weight.val());
@@ -274,7 +282,7 @@ pub(crate) fn forward(net: &LeNet5, images: &Tensor<4>) -> Option<Tensor<2>> {
 }
 
 /// Whether a device is one of the CPU backends, with or without a tape.
-fn applies(device: &Device) -> bool {
+pub(crate) fn on_host(device: &Device) -> bool {
     fn is_host(device: &DispatchDevice) -> bool {
         match device {
             #[cfg(feature = "flex")]

@@ -14,6 +14,9 @@ pub struct Report {
     pub status: Status,
     /// The backend it ran on last.
     pub backend: String,
+    /// Its device, as the driver calls it.
+    #[serde(default)]
+    pub hardware: String,
     /// What drew the parameters and the order of the pictures.
     pub seed: u64,
     /// Of this program and of Burn.
@@ -108,6 +111,7 @@ impl Report {
         Self {
             status: Status::Running,
             backend: config.backend.clone(),
+            hardware: String::new(),
             seed: config.seed,
             versions: Versions { lenet: env!("CARGO_PKG_VERSION").into(), burn: BURN.into() },
             parameters: PARAMETERS,

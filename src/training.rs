@@ -4,11 +4,7 @@ mod loss;
 mod progress;
 mod schedule;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use burn::{
     grad_clipping::GradientClippingConfig,
@@ -30,11 +26,12 @@ pub use self::{progress::Progress, schedule::Schedule};
 use crate::{
     Error, Result,
     artifacts::{Existing, RunDir},
-    backend,
+    backend::{Found, select},
     config::{Config, OptimizerConfig},
     data::{BatchLoader, Splits},
     evaluation::evaluate,
     model::LeNet5,
+    panics, pool,
     report::{Report, Status},
 };
 
@@ -60,13 +57,14 @@ pub fn train(
     interrupter: &Interrupter,
 ) -> Result<Report> {
     config.validate()?;
-    let device = backend::device(&config.backend)?;
+    let Found { name, hardware, device } = select(&config.backend)?;
     let run = Arc::new(RunDir::prepare(folder, existing)?);
     let earlier = earlier_report(config, &run)?;
     let splits = Splits::load(config)?;
     run.begin(config)?;
 
     let mut report = Report::new(config, splits.train.len(), splits.valid.len());
+    (report.backend, report.hardware) = (name, hardware);
     let mut first = 1;
     if let Some(earlier) = earlier {
         if earlier.status == Status::Complete && earlier.epochs.len() >= config.training.epochs {
@@ -85,7 +83,7 @@ pub fn train(
         report
     } else {
         // On one of the threads that share the work: any other would sleep and be woken in each step.
-        rayon::scope(|_| learn(config, &splits, &device, &run, report, progress, interrupter))?
+        pool::run(&device, || learn(config, &splits, &device, &run, report, progress, interrupter))?
     };
 
     // The best epoch meets the test set: the only time that anything does.
@@ -170,13 +168,12 @@ fn learn(
         training = training.checkpoint(done);
     }
     // Burn's threads panic on what they do not expect, and the dashboard on `k`.
-    let outcome =
-        catch_unwind(AssertUnwindSafe(|| training.launch(Learner::new(net, optimizer(&config.optimizer), schedule))));
+    let outcome = panics::catch(|| training.launch(Learner::new(net, optimizer(&config.optimizer), schedule)));
 
     let mut journal = journal.lock();
     let report = journal.report.clone();
     let failure = match outcome {
-        Err(payload) => Some(panicked(&*payload)),
+        Err(message) => Some(panicked(&message)),
         Ok(result) => journal
             .failure
             .take()
@@ -203,12 +200,7 @@ fn interrupted(why: &str, report: &Report) -> Error {
     Error::Interrupted(format!("interrupted ({why}): {kept}the same command with --resume continues"))
 }
 
-fn panicked(payload: &(dyn std::any::Any + Send)) -> Error {
-    let message = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("for an unknown reason");
+fn panicked(message: &str) -> Error {
     if message.contains("from user input") {
         return Error::Interrupted("killed from the dashboard; the same command with --resume continues".into());
     }

@@ -2,9 +2,8 @@
 
 use std::{fmt::Write, path::Path};
 
-use crate::{
-    backend::Backend, bench::Speed, data::CLASSES, evaluation::Evaluation, inference::Reading, report::Report,
-};
+use super::devices::{DeviceRow, Row};
+use crate::{bench::Speed, data::CLASSES, evaluation::Evaluation, inference::Reading, report::Report};
 
 fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
@@ -87,12 +86,27 @@ pub(super) fn speeds(speeds: &[Speed]) -> String {
 }
 
 /// The table of backends.
-pub(super) fn backends(rows: &[(Backend, Vec<String>)]) -> String {
-    let mut text = format!("{:<8}  compiled in  {:<36}  devices\n", "backend", "what it is");
-    for (backend, devices) in rows {
+pub(super) fn backends(rows: &[Row]) -> String {
+    let mut text = format!("{:<8}  compiled in  {:<33}  devices\n", "backend", "what it is");
+    for Row { backend, devices } in rows {
         let compiled = if backend.compiled { "yes" } else { "no" };
-        let devices = if devices.is_empty() { "none".to_owned() } else { devices.join(", ") };
-        let _ = writeln!(text, "{:<8}  {compiled:<11}  {:<36}  {devices}", backend.name, backend.about);
+        let shown: Vec<String> = devices.iter().map(device).collect();
+        let shown = match (backend.compiled, shown.is_empty()) {
+            (true, true) => format!("none: needs {}", backend.needs),
+            (true, false) => shown.join("; "),
+            (false, _) => format!("build with --features {}", backend.name),
+        };
+        let _ = writeln!(text, "{:<8}  {compiled:<11}  {:<33}  {shown}", backend.name, backend.about);
     }
     text
+}
+
+fn device(row: &DeviceRow) -> String {
+    let index = row.name.split_once(':').map_or(String::new(), |(_, index)| format!(":{index} "));
+    let speed = match (row.train_64, &row.error) {
+        (Some(speed), _) => format!(", trains {speed:.0} images/s"),
+        (None, Some(error)) => format!(", {error}"),
+        (None, None) => String::new(),
+    };
+    format!("{index}{}{speed}", row.hardware)
 }

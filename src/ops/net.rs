@@ -5,136 +5,23 @@
 
 use std::{cell::RefCell, sync::Mutex};
 
-use macerator::{Arch, Scalar, Simd, WithSimd};
+use macerator::Arch;
 use rayon::prelude::*;
 
 use super::{
-    block::{BLOCK, Block},
-    conv::{
-        C1_MAPS, C1_ROW, C3_KERNEL, C3_MAPS, INPUT, KERNEL, S2, S2_WINNERS, S4, c1_image_gradient, c1_s2,
-        c1_s2_backward, c3_s4, c3_s4_backward,
+    conv::{C1_ROW, INPUT, KERNEL, S2, S2_WINNERS, S4, c1_image_gradient},
+    dense::Rows,
+    layers::{
+        BackwardWeights, C1Backward, C1Forward, C3Backward, C3Forward, C5, C5_ROW, C5Backward, C5Forward, ConvSums, F6,
+        F6_ROW, F6Backward, F6Forward, OUTPUT, OUTPUT_ROW, Outer, OutputBackward, OutputForward, PARAMETERS, Ten,
+        Weights, eight_lanes, for_c3, narrow, run, widen,
     },
-    dense::{Rows, dots, outer, product},
 };
 
 /// Images in a portion.
 const PORTION: usize = 8;
-/// Images whose C3 is taken back at once: their S2 stays in the first-level cache.
-const TOGETHER: usize = 4;
-/// Outputs of C5, and the length of its row in whole blocks.
-const C5: usize = 120;
-const C5_ROW: usize = 128;
-/// Outputs of F6, and the length of its row.
-const F6: usize = 84;
-const F6_ROW: usize = 96;
-/// Classes, and the length of their row.
-const OUTPUT: usize = 10;
-const OUTPUT_ROW: usize = 16;
 /// Rows of C5's gradient that one thread takes at a time.
 const C5_GROUP: usize = 20;
-
-/// The number of parameters of each kind, in the order of the layers, weights before biases, in Burn's layout.
-pub(super) const PARAMETERS: [usize; 10] = [
-    C1_MAPS * KERNEL * KERNEL,
-    C1_MAPS,
-    C3_MAPS * C1_MAPS * KERNEL * KERNEL,
-    C3_MAPS,
-    C5 * S4,
-    C5,
-    C5 * F6,
-    F6,
-    F6 * OUTPUT,
-    OUTPUT,
-];
-
-/// Ten parameters or their gradients, in Burn's layout.
-pub(super) type Ten<T> = [T; 10];
-
-/// The parameters as the kernels read them.
-struct Weights<'a> {
-    /// `[5][5][16]`: six maps and two zeros, twice.
-    c1: Vec<f32>,
-    c1_bias: Vec<f32>,
-    /// `[5][5][6][16]`
-    c3: Vec<f32>,
-    c3_bias: &'a [f32],
-    /// `[120][400]`
-    c5: &'a [f32],
-    c5_bias: &'a [f32],
-    /// `[120][96]`
-    f6: Vec<f32>,
-    f6_bias: &'a [f32],
-    /// `[84][16]`
-    output: Vec<f32>,
-    output_bias: &'a [f32],
-}
-
-impl<'a> Weights<'a> {
-    fn new(parameters: &Ten<&'a [f32]>) -> Self {
-        for (parameter, length) in parameters.iter().zip(PARAMETERS) {
-            assert_eq!(parameter.len(), length);
-        }
-        let [c1, c1_bias, c3, c3_bias, c5, c5_bias, f6, f6_bias, output, output_bias] = *parameters;
-        let places = KERNEL * KERNEL;
-        let twice = |map: &dyn Fn(usize) -> f32| {
-            (0..BLOCK).map(|lane| if lane % 8 < C1_MAPS { map(lane % 8) } else { 0.0 }).collect::<Vec<_>>()
-        };
-        let mut by_map = vec![0.0; places * C1_MAPS * C3_MAPS];
-        for (map, kernel) in c3.chunks_exact(C1_MAPS * places).enumerate() {
-            for (from, kernel) in kernel.chunks_exact(places).enumerate() {
-                for (place, w) in kernel.iter().enumerate() {
-                    by_map[(place * C1_MAPS + from) * C3_MAPS + map] = *w;
-                }
-            }
-        }
-        Self {
-            c1: (0..places).flat_map(|place| twice(&|map| c1[map * places + place])).collect(),
-            c1_bias: twice(&|map| c1_bias[map]),
-            c3: by_map,
-            c3_bias,
-            c5,
-            c5_bias,
-            f6: widen(f6, F6, F6_ROW),
-            f6_bias,
-            output: widen(output, OUTPUT, OUTPUT_ROW),
-            output_bias,
-        }
-    }
-}
-
-/// C3's kernels with their rows as they meet S2: `[16][6][5][5] -> [16][5][32]`.
-fn c3_rows(c3: &[f32]) -> Vec<f32> {
-    let mut rows = vec![0.0; C3_MAPS * C3_KERNEL];
-    for_c3(|burn, ours| rows[ours] = c3[burn]);
-    rows
-}
-
-/// Each weight of C3: where Burn has it, and where `[16][5][32]` does.
-fn for_c3(mut each: impl FnMut(usize, usize)) {
-    let places = KERNEL * KERNEL;
-    for map in 0..C3_MAPS {
-        for from in 0..C1_MAPS {
-            for place in 0..places {
-                let ours = map * C3_KERNEL + place / KERNEL * (C3_KERNEL / KERNEL) + place % KERNEL * C1_MAPS + from;
-                each((map * C1_MAPS + from) * places + place, ours);
-            }
-        }
-    }
-}
-
-/// Rows made longer with zeros.
-fn widen(rows: &[f32], from: usize, to: usize) -> Vec<f32> {
-    let mut wide = vec![0.0; rows.len() / from * to];
-    for (wide, row) in wide.chunks_exact_mut(to).zip(rows.chunks_exact(from)) {
-        wide[..from].copy_from_slice(row);
-    }
-    wide
-}
-
-/// Rows cut back.
-fn narrow(rows: &[f32], from: usize, to: usize) -> Vec<f32> {
-    rows.chunks_exact(from).flat_map(|row| &row[..to]).copied().collect()
-}
 
 /// What the layers of several images put out, as the backward pass needs it.
 #[derive(Debug, Default, Clone)]
@@ -204,6 +91,54 @@ struct Portion<'a> {
     f6: &'a mut [f32],
 }
 
+impl Portion<'_> {
+    /// The net forwards, over a portion's images.
+    fn forward(self, arch: Arch, w: &Weights, images: &[f32], logits: &mut [f32]) {
+        let Self { s2, s2_winners, s4, s4_winners, c5, f6 } = self;
+        // Image by image: what S2 puts out is still in the first-level cache when C3 reads it.
+        let (s2, s2_winners) = (s2.chunks_exact_mut(S2), s2_winners.chunks_exact_mut(S2_WINNERS));
+        let (s4_units, s4_winners) = (s4.chunks_exact_mut(S4), s4_winners.chunks_exact_mut(S4));
+        let layers = s2.zip(s2_winners).zip(s4_units.zip(s4_winners));
+        for (images, ((s2, s2_winners), (s4, s4_winners))) in images.chunks_exact(INPUT).zip(layers) {
+            run(arch, C1Forward { images, w, s2, winners: s2_winners });
+            run(arch, C3Forward { s2, w, s4, winners: s4_winners });
+        }
+        run(arch, C5Forward { s4, w, c5 });
+        run(arch, F6Forward { c5, w, f6 });
+        let mut sums = [0.0; PORTION * OUTPUT_ROW];
+        run(arch, OutputForward { f6, w, sums: &mut sums, logits });
+    }
+
+    /// The net backwards, over a portion's images: the errors of S2, and the sums of the convolutions.
+    fn backward(
+        &self,
+        arch: Arch,
+        w: &BackwardWeights,
+        images: &[f32],
+        output_errors: &[f32],
+        f6_errors: &mut [f32],
+        c5_errors: &mut [f32],
+    ) -> (Vec<f32>, ConvSums) {
+        let mut sums = ConvSums::default();
+        let (mut s4_errors, mut s2_errors) = (vec![0.0; self.s4.len()], vec![0.0; self.s2.len()]);
+        run(arch, OutputBackward { output_errors, w, f6: self.f6, f6_errors });
+        run(arch, F6Backward { f6_errors, w, c5: self.c5, c5_errors });
+        run(arch, C5Backward { c5_errors, w, s4: self.s4, s4_errors: &mut s4_errors });
+        let c3 = C3Backward {
+            s4_errors: &s4_errors,
+            w,
+            winners: self.s4_winners,
+            s2: self.s2,
+            s2_errors: &mut s2_errors,
+            sums: &mut sums,
+        };
+        run(arch, c3);
+        let c1 = C1Backward { images, s2_errors: &s2_errors, winners: self.s2_winners, sums: &mut sums };
+        run(eight_lanes(arch), c1);
+        (s2_errors, sums)
+    }
+}
+
 /// The net forwards: logits, and what the layers put out.
 ///
 /// # Shapes
@@ -219,7 +154,7 @@ pub(super) fn forward(arch: Arch, parameters: &Ten<&[f32]>, images: &[f32]) -> (
         .zip(logits.chunks_mut(PORTION * OUTPUT))
         .collect::<Vec<_>>()
         .into_par_iter()
-        .for_each(|((portion, images), logits)| run(arch, Forward { weights: &weights, images, portion, logits }));
+        .for_each(|((portion, images), logits)| portion.forward(arch, &weights, images, logits));
     (logits, activations)
 }
 
@@ -239,7 +174,7 @@ pub(super) fn infer(arch: Arch, parameters: &Ten<&[f32]>, images: &[f32]) -> Vec
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.resize(images.len() / INPUT);
             for portion in scratch.portions() {
-                run(arch, Forward { weights: &weights, images, portion, logits: &mut *logits });
+                portion.forward(arch, &weights, images, logits);
             }
         });
     };
@@ -252,80 +187,6 @@ pub(super) fn infer(arch: Arch, parameters: &Ten<&[f32]>, images: &[f32]) -> Vec
             .for_each(|(images, logits)| infer(images, logits));
     }
     logits
-}
-
-/// Runs a kernel with the processor's vectors.
-fn run<K: WithSimd>(arch: Arch, kernel: K) -> K::Output {
-    // SAFETY: an `Arch` here is what `Arch::detect` found, or the scalar one.
-    unsafe { arch.dispatch(kernel) }
-}
-
-/// Calls a kernel with the number of vectors that make up a block.
-macro_rules! with_blocks {
-    ($kernel:ident, $S:ident, $self:ident) => {
-        match f32::lanes::<$S>() {
-            16 => $self.$kernel::<$S, 1>(),
-            8 => $self.$kernel::<$S, 2>(),
-            4 => $self.$kernel::<$S, 4>(),
-            lanes => {
-                assert_eq!(lanes, 2, "vectors of this length are not known");
-                $self.$kernel::<$S, 8>()
-            }
-        }
-    };
-}
-
-struct Forward<'a> {
-    weights: &'a Weights<'a>,
-    images: &'a [f32],
-    portion: Portion<'a>,
-    logits: &'a mut [f32],
-}
-
-impl WithSimd for Forward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self) {
-        with_blocks!(run, S, self);
-    }
-}
-
-impl Forward<'_> {
-    #[inline(always)]
-    fn run<S: Simd, const N: usize>(self) {
-        let Self { weights: w, images, portion, logits } = self;
-        let Portion { s2, s2_winners, s4, s4_winners, c5, f6 } = portion;
-        let count = images.len() / INPUT;
-        for i in 0..count {
-            let s2 = &mut s2[i * S2..][..S2];
-            let winners = &mut s2_winners[i * S2_WINNERS..][..S2_WINNERS];
-            c1_s2::<S, N>(&images[i * INPUT..][..INPUT], &w.c1, &w.c1_bias, s2, winners);
-            let (s4, winners) = (&mut s4[i * S4..][..S4], &mut s4_winners[i * S4..][..S4]);
-            c3_s4::<S, N>(s2, &w.c3, w.c3_bias, s4, winners);
-        }
-        dots::<S, N>(c5, C5_ROW, C5, Rows::new(s4, S4), Rows::new(w.c5, S4));
-        add_bias_relu(c5, C5_ROW, w.c5_bias);
-        product::<S, N>(f6, C5, Rows::new(c5, C5_ROW), Rows::new(&w.f6, F6_ROW));
-        add_bias_relu(f6, F6_ROW, w.f6_bias);
-        let mut output = [0.0; PORTION * OUTPUT_ROW];
-        product::<S, N>(&mut output, F6, Rows::new(f6, F6_ROW), Rows::new(&w.output, OUTPUT_ROW));
-        for (logits, sums) in logits.chunks_exact_mut(OUTPUT).zip(output.chunks_exact(OUTPUT_ROW)) {
-            for (logit, (sum, bias)) in logits.iter_mut().zip(sums.iter().zip(w.output_bias)) {
-                *logit = sum + bias;
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn add_bias_relu(rows: &mut [f32], stride: usize, bias: &[f32]) {
-    for row in rows.chunks_exact_mut(stride) {
-        for (value, bias) in row.iter_mut().zip(bias) {
-            let sum = *value + bias;
-            *value = if sum <= 0.0 { 0.0 } else { sum };
-        }
-    }
 }
 
 /// The net backwards: the gradient of each parameter from the gradient of the logits, and that of the images if wanted.
@@ -341,14 +202,7 @@ pub(super) fn backward(
     with_images: bool,
 ) -> (Ten<Vec<f32>>, Option<Vec<f32>>) {
     let count = images.len() / INPUT;
-    let [c1, _, c3, _, c5, _, f6, _, output, _] = *parameters;
-    let weights = BackwardWeights {
-        c1,
-        c3: c3_rows(c3),
-        c5,
-        f6: widen(f6, F6, F6_ROW),
-        output: widen(output, OUTPUT, OUTPUT_ROW),
-    };
+    let weights = BackwardWeights::new(parameters);
     let mut errors = Errors {
         c5: vec![0.0; count * C5_ROW],
         f6: vec![0.0; count * F6_ROW],
@@ -364,20 +218,7 @@ pub(super) fn backward(
         .collect::<Vec<_>>()
         .into_par_iter()
         .map(|((((portion, images), c5_errors), f6_errors), output_errors)| {
-            let mut sums = ConvSums::default();
-            let mut s2_errors = vec![0.0; portion.s2.len()];
-            let backward = Backward {
-                weights: &weights,
-                portion: &portion,
-                output_errors,
-                c5_errors,
-                f6_errors,
-                s2_errors: &mut s2_errors,
-                sums: &mut sums,
-            };
-            run(arch, backward);
-            let c1 = BackwardC1 { portion: &portion, images, s2_errors: &s2_errors, sums: &mut sums };
-            run(eight_lanes(arch), c1);
+            let (s2_errors, sums) = portion.backward(arch, &weights, images, output_errors, f6_errors, c5_errors);
             (sums, if with_images { s2_errors } else { Vec::new() }, portion)
         })
         .collect::<Vec<_>>();
@@ -399,175 +240,11 @@ pub(super) fn backward(
     (gradients, with_images.then_some(image_gradient))
 }
 
-/// Eight numbers, not sixteen, are a row of C1's kernel.
-fn eight_lanes(arch: Arch) -> Arch {
-    match arch {
-        #[cfg(target_arch = "x86_64")]
-        Arch::V4 => Arch::V3,
-        other => other,
-    }
-}
-
-/// The parameters as the backward kernels read them.
-struct BackwardWeights<'a> {
-    /// `[6][5][5]`
-    c1: &'a [f32],
-    /// `[16][5][32]`
-    c3: Vec<f32>,
-    c5: &'a [f32],
-    f6: Vec<f32>,
-    output: Vec<f32>,
-}
-
 /// The derivative of the loss by what each layer of a mini-batch summed up, before `ReLU`.
 struct Errors {
     c5: Vec<f32>,
     f6: Vec<f32>,
     output: Vec<f32>,
-}
-
-/// The gradients that sum over all places of all images, in the kernels' layout.
-struct ConvSums {
-    c1: [f32; C1_MAPS * KERNEL * C1_ROW],
-    c1_bias: [f32; C1_MAPS],
-    c3: [f32; C3_MAPS * C3_KERNEL],
-    c3_bias: [f32; C3_MAPS],
-}
-
-impl Default for ConvSums {
-    fn default() -> Self {
-        Self {
-            c1: [0.0; C1_MAPS * KERNEL * C1_ROW],
-            c1_bias: [0.0; C1_MAPS],
-            c3: [0.0; C3_MAPS * C3_KERNEL],
-            c3_bias: [0.0; C3_MAPS],
-        }
-    }
-}
-
-impl ConvSums {
-    fn add(&mut self, other: &Self) {
-        let add = |sums: &mut [f32], values: &[f32]| sums.iter_mut().zip(values).for_each(|(sum, v)| *sum += v);
-        add(&mut self.c1, &other.c1);
-        add(&mut self.c1_bias, &other.c1_bias);
-        add(&mut self.c3, &other.c3);
-        add(&mut self.c3_bias, &other.c3_bias);
-    }
-}
-
-struct Backward<'a> {
-    weights: &'a BackwardWeights<'a>,
-    portion: &'a Portion<'a>,
-    output_errors: &'a [f32],
-    f6_errors: &'a mut [f32],
-    c5_errors: &'a mut [f32],
-    s2_errors: &'a mut [f32],
-    sums: &'a mut ConvSums,
-}
-
-impl WithSimd for Backward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self) {
-        with_blocks!(run, S, self);
-    }
-}
-
-impl Backward<'_> {
-    #[inline(always)]
-    fn run<S: Simd, const N: usize>(self) {
-        let Self { weights: w, portion, output_errors, f6_errors, c5_errors, s2_errors, sums } = self;
-        let (output_rows, f6_rows) = (Rows::new(&w.output, OUTPUT_ROW), Rows::new(&w.f6, F6_ROW));
-        dots::<S, N>(f6_errors, F6_ROW, F6, Rows::new(output_errors, OUTPUT_ROW), output_rows);
-        where_alive::<S, N>(f6_errors, portion.f6);
-        dots::<S, N>(c5_errors, C5_ROW, C5, Rows::new(f6_errors, F6_ROW), f6_rows);
-        where_alive::<S, N>(c5_errors, portion.c5);
-        let mut s4_errors = vec![0.0; portion.s4.len()];
-        product::<S, N>(&mut s4_errors, C5, Rows::new(c5_errors, C5_ROW), Rows::new(w.c5, S4));
-        where_alive::<S, N>(&mut s4_errors, portion.s4);
-        let together = s4_errors
-            .chunks(TOGETHER * S4)
-            .zip(portion.s4_winners.chunks(TOGETHER * S4))
-            .zip(portion.s2.chunks(TOGETHER * S2))
-            .zip(s2_errors.chunks_mut(TOGETHER * S2));
-        for (((errors, winners), s2), s2_errors) in together {
-            c3_s4_backward::<S, N>(errors, winners, s2, &w.c3, s2_errors, &mut sums.c3, &mut sums.c3_bias);
-        }
-        where_alive::<S, N>(s2_errors, portion.s2);
-    }
-}
-
-/// The report's derivative of `ReLU`: the error passes where the unit's output is not zero.
-#[inline(always)]
-fn where_alive<S: Simd, const N: usize>(errors: &mut [f32], outputs: &[f32]) {
-    assert_eq!(errors.len(), outputs.len());
-    for (errors, outputs) in errors.chunks_exact_mut(BLOCK).zip(outputs.chunks_exact(BLOCK)) {
-        // SAFETY: both chunks are blocks.
-        unsafe {
-            Block::<S, N>::load(errors.as_ptr()).where_alive(Block::load(outputs.as_ptr())).store(errors.as_mut_ptr());
-        }
-    }
-}
-
-struct BackwardC1<'a> {
-    portion: &'a Portion<'a>,
-    images: &'a [f32],
-    s2_errors: &'a [f32],
-    sums: &'a mut ConvSums,
-}
-
-impl WithSimd for BackwardC1<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self) {
-        match f32::lanes::<S>() {
-            8 => self.run::<S, 1>(),
-            4 => self.run::<S, 2>(),
-            lanes => {
-                assert_eq!(lanes, 2, "vectors of this length are not known");
-                self.run::<S, 4>();
-            }
-        }
-    }
-}
-
-impl BackwardC1<'_> {
-    #[inline(always)]
-    fn run<S: Simd, const M: usize>(self) {
-        // The last row of the last window is read beyond the image's end.
-        let mut padded = [0.0; INPUT + C1_ROW];
-        let units = self.s2_errors.chunks_exact(S2).zip(self.portion.s2_winners.chunks_exact(S2_WINNERS));
-        for (image, (errors, winners)) in self.images.chunks_exact(INPUT).zip(units) {
-            padded[..INPUT].copy_from_slice(image);
-            c1_s2_backward::<S, M>(errors, winners, &padded, &mut self.sums.c1, &mut self.sums.c1_bias);
-        }
-    }
-}
-
-/// A layer's [`outer`] product over the whole mini-batch, as a kernel.
-struct Outer<'a> {
-    out: &'a mut [f32],
-    first: usize,
-    a: Rows<'a>,
-    b: Rows<'a>,
-}
-
-impl WithSimd for Outer<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self) {
-        with_blocks!(run, S, self);
-    }
-}
-
-impl Outer<'_> {
-    #[inline(always)]
-    fn run<S: Simd, const N: usize>(self) {
-        outer::<S, N>(self.out, self.first, self.a, self.b);
-    }
 }
 
 /// All gradients in Burn's layout.

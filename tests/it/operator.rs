@@ -12,14 +12,14 @@ use crate::{
 
 /// What a step gives: logits, loss, the ten parameters' gradients and the images'.
 #[derive(Debug)]
-struct Step {
-    logits: Vec<f64>,
+pub struct Step {
+    pub logits: Vec<f64>,
     loss: f64,
     gradients: Vec<Vec<f64>>,
 }
 
 /// Images of a kind, `[count][32][32]`.
-fn images(kind: usize, count: usize, seed: u64) -> Vec<f32> {
+pub fn images(kind: usize, count: usize, seed: u64) -> Vec<f32> {
     let mut random = StdRng::seed_from_u64(seed);
     match kind {
         0 => {
@@ -39,11 +39,11 @@ fn labels(count: usize) -> Vec<u8> {
     (0..count).map(|i| (i * 7 % 10) as u8).collect()
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().iter().collect()
 }
 
-fn burn_step(net: &LeNet5, images: &[f32], device: &Device) -> Step {
+pub fn burn_step(net: &LeNet5, images: &[f32], device: &Device) -> Step {
     struct Collect<'a>(&'a Gradients, Vec<Vec<f64>>);
     impl ModuleVisitor for Collect<'_> {
         fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
@@ -124,7 +124,7 @@ const NAMES: [&str; 11] = [
 /// of them; ten times that is allowed.
 const TOLERANCE: f64 = 1e-4;
 
-fn assert_close(what: &str, got: &[f64], expected: &[f64]) {
+pub fn assert_close(what: &str, got: &[f64], expected: &[f64]) {
     assert_eq!(got.len(), expected.len(), "{what}");
     let scale = expected.iter().fold(1e-6_f64, |scale, v| scale.max(v.abs()));
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
@@ -132,7 +132,7 @@ fn assert_close(what: &str, got: &[f64], expected: &[f64]) {
     }
 }
 
-fn assert_same(what: &str, got: &Step, expected: &Step) {
+pub fn assert_same(what: &str, got: &Step, expected: &Step) {
     assert_close(&format!("{what}: logits"), &got.logits, &expected.logits);
     assert_close(&format!("{what}: loss"), &[got.loss], &[expected.loss]);
     for ((name, got), expected) in NAMES.iter().zip(&got.gradients).zip(&expected.gradients) {

@@ -1,0 +1,395 @@
+//! The layers as kernels, forwards and backwards: each runs with the processor's vectors, on some images, on one thread.
+
+use macerator::{Arch, Scalar, Simd, WithSimd};
+
+use super::{
+    block::{BLOCK, Block},
+    conv::{
+        C1_MAPS, C1_ROW, C3_KERNEL, C3_MAPS, INPUT, KERNEL, S2, S2_WINNERS, S4, c1_s2, c1_s2_backward, c3_s4,
+        c3_s4_backward,
+    },
+    dense::{Rows, dots, outer, product},
+};
+
+/// Images whose C3 is taken back at once: their S2 stays in the first-level cache.
+const TOGETHER: usize = 4;
+/// Outputs of C5, and the length of its row in whole blocks.
+pub(super) const C5: usize = 120;
+pub(super) const C5_ROW: usize = 128;
+/// Outputs of F6, and the length of its row.
+pub(super) const F6: usize = 84;
+pub(super) const F6_ROW: usize = 96;
+/// Classes, and the length of their row.
+pub(super) const OUTPUT: usize = 10;
+pub(super) const OUTPUT_ROW: usize = 16;
+
+/// The number of parameters of each kind, in the order of the layers, weights before biases, in Burn's layout.
+pub(super) const PARAMETERS: [usize; 10] = [
+    C1_MAPS * KERNEL * KERNEL,
+    C1_MAPS,
+    C3_MAPS * C1_MAPS * KERNEL * KERNEL,
+    C3_MAPS,
+    C5 * S4,
+    C5,
+    C5 * F6,
+    F6,
+    F6 * OUTPUT,
+    OUTPUT,
+];
+
+/// Ten parameters or their gradients, in Burn's layout.
+pub(super) type Ten<T> = [T; 10];
+
+/// The parameters as the kernels read them.
+pub(super) struct Weights<'a> {
+    /// `[5][5][16]`: six maps and two zeros, twice.
+    c1: Vec<f32>,
+    c1_bias: Vec<f32>,
+    /// `[5][5][6][16]`
+    c3: Vec<f32>,
+    c3_bias: &'a [f32],
+    /// `[120][400]`
+    c5: &'a [f32],
+    c5_bias: &'a [f32],
+    /// `[120][96]`
+    f6: Vec<f32>,
+    f6_bias: &'a [f32],
+    /// `[84][16]`
+    output: Vec<f32>,
+    output_bias: &'a [f32],
+}
+
+impl<'a> Weights<'a> {
+    pub(super) fn new(parameters: &Ten<&'a [f32]>) -> Self {
+        for (parameter, length) in parameters.iter().zip(PARAMETERS) {
+            assert_eq!(parameter.len(), length);
+        }
+        let [c1, c1_bias, c3, c3_bias, c5, c5_bias, f6, f6_bias, output, output_bias] = *parameters;
+        let places = KERNEL * KERNEL;
+        let twice = |map: &dyn Fn(usize) -> f32| {
+            (0..BLOCK).map(|lane| if lane % 8 < C1_MAPS { map(lane % 8) } else { 0.0 }).collect::<Vec<_>>()
+        };
+        let mut by_map = vec![0.0; places * C1_MAPS * C3_MAPS];
+        for (map, kernel) in c3.chunks_exact(C1_MAPS * places).enumerate() {
+            for (from, kernel) in kernel.chunks_exact(places).enumerate() {
+                for (place, w) in kernel.iter().enumerate() {
+                    by_map[(place * C1_MAPS + from) * C3_MAPS + map] = *w;
+                }
+            }
+        }
+        Self {
+            c1: (0..places).flat_map(|place| twice(&|map| c1[map * places + place])).collect(),
+            c1_bias: twice(&|map| c1_bias[map]),
+            c3: by_map,
+            c3_bias,
+            c5,
+            c5_bias,
+            f6: widen(f6, F6, F6_ROW),
+            f6_bias,
+            output: widen(output, OUTPUT, OUTPUT_ROW),
+            output_bias,
+        }
+    }
+}
+
+/// C3's kernels with their rows as they meet S2: `[16][6][5][5] -> [16][5][32]`.
+pub(super) fn c3_rows(c3: &[f32]) -> Vec<f32> {
+    let mut rows = vec![0.0; C3_MAPS * C3_KERNEL];
+    for_c3(|burn, ours| rows[ours] = c3[burn]);
+    rows
+}
+
+/// Each weight of C3: where Burn has it, and where `[16][5][32]` does.
+pub(super) fn for_c3(mut each: impl FnMut(usize, usize)) {
+    let places = KERNEL * KERNEL;
+    for map in 0..C3_MAPS {
+        for from in 0..C1_MAPS {
+            for place in 0..places {
+                let ours = map * C3_KERNEL + place / KERNEL * (C3_KERNEL / KERNEL) + place % KERNEL * C1_MAPS + from;
+                each((map * C1_MAPS + from) * places + place, ours);
+            }
+        }
+    }
+}
+
+/// Rows made longer with zeros.
+pub(super) fn widen(rows: &[f32], from: usize, to: usize) -> Vec<f32> {
+    let mut wide = vec![0.0; rows.len() / from * to];
+    for (wide, row) in wide.chunks_exact_mut(to).zip(rows.chunks_exact(from)) {
+        wide[..from].copy_from_slice(row);
+    }
+    wide
+}
+
+/// Rows cut back.
+pub(super) fn narrow(rows: &[f32], from: usize, to: usize) -> Vec<f32> {
+    rows.chunks_exact(from).flat_map(|row| &row[..to]).copied().collect()
+}
+
+/// The parameters as the backward kernels read them.
+pub(super) struct BackwardWeights<'a> {
+    /// `[6][5][5]`
+    pub(super) c1: &'a [f32],
+    /// `[16][5][32]`
+    pub(super) c3: Vec<f32>,
+    pub(super) c5: &'a [f32],
+    pub(super) f6: Vec<f32>,
+    pub(super) output: Vec<f32>,
+}
+
+impl<'a> BackwardWeights<'a> {
+    pub(super) fn new(parameters: &Ten<&'a [f32]>) -> Self {
+        let [c1, _, c3, _, c5, _, f6, _, output, _] = *parameters;
+        Self { c1, c3: c3_rows(c3), c5, f6: widen(f6, F6, F6_ROW), output: widen(output, OUTPUT, OUTPUT_ROW) }
+    }
+}
+
+/// The gradients that sum over all places of all images, in the kernels' layout.
+pub(super) struct ConvSums {
+    pub(super) c1: [f32; C1_MAPS * KERNEL * C1_ROW],
+    pub(super) c1_bias: [f32; C1_MAPS],
+    pub(super) c3: [f32; C3_MAPS * C3_KERNEL],
+    pub(super) c3_bias: [f32; C3_MAPS],
+}
+
+impl Default for ConvSums {
+    fn default() -> Self {
+        Self {
+            c1: [0.0; C1_MAPS * KERNEL * C1_ROW],
+            c1_bias: [0.0; C1_MAPS],
+            c3: [0.0; C3_MAPS * C3_KERNEL],
+            c3_bias: [0.0; C3_MAPS],
+        }
+    }
+}
+
+impl ConvSums {
+    pub(super) fn add(&mut self, other: &Self) {
+        let add = |sums: &mut [f32], values: &[f32]| sums.iter_mut().zip(values).for_each(|(sum, v)| *sum += v);
+        add(&mut self.c1, &other.c1);
+        add(&mut self.c1_bias, &other.c1_bias);
+        add(&mut self.c3, &other.c3);
+        add(&mut self.c3_bias, &other.c3_bias);
+    }
+}
+
+/// Runs a kernel with the processor's vectors.
+pub(super) fn run<K: WithSimd>(arch: Arch, kernel: K) -> K::Output {
+    // SAFETY: an `Arch` here is what `Arch::detect` found, or the scalar one.
+    unsafe { arch.dispatch(kernel) }
+}
+
+/// Eight numbers, not sixteen, are a row of C1's kernel.
+pub(super) fn eight_lanes(arch: Arch) -> Arch {
+    match arch {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4 => Arch::V3,
+        other => other,
+    }
+}
+
+/// Declares a kernel: a struct of what it works on, and what it does with vectors `$S` of which `$N` are a block.
+macro_rules! kernel {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? } <$S:ident, $N:ident> $body:block) => {
+        $(#[$doc])*
+        pub(super) struct $name<'a> {
+            $(pub(super) $field: $type,)*
+        }
+
+        impl $name<'_> {
+            #[inline(always)]
+            fn run<$S: Simd, const $N: usize>(self) {
+                let Self { $($field),* } = self;
+                $body
+            }
+        }
+
+        impl WithSimd for $name<'_> {
+            type Output = ();
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(self) {
+                match f32::lanes::<S>() {
+                    16 => self.run::<S, 1>(),
+                    8 => self.run::<S, 2>(),
+                    4 => self.run::<S, 4>(),
+                    lanes => {
+                        assert_eq!(lanes, 2, "vectors of this length are not known");
+                        self.run::<S, 8>();
+                    }
+                }
+            }
+        }
+    };
+}
+
+kernel! {
+    /// C1 and S2 forwards: `images [n][1024] -> s2 [n][1184], winners [n][1568]`.
+    C1Forward { images: &'a [f32], w: &'a Weights<'a>, s2: &'a mut [f32], winners: &'a mut [f32] }
+    <S, N> {
+        let outputs = s2.chunks_exact_mut(S2).zip(winners.chunks_exact_mut(S2_WINNERS));
+        for (image, (s2, winners)) in images.chunks_exact(INPUT).zip(outputs) {
+            c1_s2::<S, N>(image, &w.c1, &w.c1_bias, s2, winners);
+        }
+    }
+}
+
+kernel! {
+    /// C3 and S4 forwards: `s2 [n][1184] -> s4 [n][400], winners [n][400]`.
+    C3Forward { s2: &'a [f32], w: &'a Weights<'a>, s4: &'a mut [f32], winners: &'a mut [f32] }
+    <S, N> {
+        let outputs = s4.chunks_exact_mut(S4).zip(winners.chunks_exact_mut(S4));
+        for (s2, (s4, winners)) in s2.chunks_exact(S2).zip(outputs) {
+            c3_s4::<S, N>(s2, &w.c3, w.c3_bias, s4, winners);
+        }
+    }
+}
+
+kernel! {
+    /// C5 forwards: `s4 [n][400] -> c5 [n][128]`.
+    C5Forward { s4: &'a [f32], w: &'a Weights<'a>, c5: &'a mut [f32] }
+    <S, N> {
+        dots::<S, N>(c5, C5_ROW, C5, Rows::new(s4, S4), Rows::new(w.c5, S4));
+        add_bias_relu(c5, C5_ROW, w.c5_bias);
+    }
+}
+
+kernel! {
+    /// F6 forwards: `c5 [n][128] -> f6 [n][96]`.
+    F6Forward { c5: &'a [f32], w: &'a Weights<'a>, f6: &'a mut [f32] }
+    <S, N> {
+        product::<S, N>(f6, C5, Rows::new(c5, C5_ROW), Rows::new(&w.f6, F6_ROW));
+        add_bias_relu(f6, F6_ROW, w.f6_bias);
+    }
+}
+
+kernel! {
+    /// The output forwards: `f6 [n][96] -> sums [n][16]`, and from them `logits [n][10]`.
+    OutputForward { f6: &'a [f32], w: &'a Weights<'a>, sums: &'a mut [f32], logits: &'a mut [f32] }
+    <S, N> {
+        product::<S, N>(sums, F6, Rows::new(f6, F6_ROW), Rows::new(&w.output, OUTPUT_ROW));
+        for (logits, sums) in logits.chunks_exact_mut(OUTPUT).zip(sums.chunks_exact(OUTPUT_ROW)) {
+            for (logit, (sum, bias)) in logits.iter_mut().zip(sums.iter().zip(w.output_bias)) {
+                *logit = sum + bias;
+            }
+        }
+    }
+}
+
+kernel! {
+    /// The output backwards: `output_errors [n][16] -> f6_errors [n][96]`, by the outputs of F6.
+    OutputBackward { output_errors: &'a [f32], w: &'a BackwardWeights<'a>, f6: &'a [f32], f6_errors: &'a mut [f32] }
+    <S, N> {
+        dots::<S, N>(f6_errors, F6_ROW, F6, Rows::new(output_errors, OUTPUT_ROW), Rows::new(&w.output, OUTPUT_ROW));
+        where_alive::<S, N>(f6_errors, f6);
+    }
+}
+
+kernel! {
+    /// F6 backwards: `f6_errors [n][96] -> c5_errors [n][128]`, by the outputs of C5.
+    F6Backward { f6_errors: &'a [f32], w: &'a BackwardWeights<'a>, c5: &'a [f32], c5_errors: &'a mut [f32] }
+    <S, N> {
+        dots::<S, N>(c5_errors, C5_ROW, C5, Rows::new(f6_errors, F6_ROW), Rows::new(&w.f6, F6_ROW));
+        where_alive::<S, N>(c5_errors, c5);
+    }
+}
+
+kernel! {
+    /// C5 backwards: `c5_errors [n][128] -> s4_errors [n][400]`, by the outputs of S4.
+    C5Backward { c5_errors: &'a [f32], w: &'a BackwardWeights<'a>, s4: &'a [f32], s4_errors: &'a mut [f32] }
+    <S, N> {
+        product::<S, N>(s4_errors, C5, Rows::new(c5_errors, C5_ROW), Rows::new(w.c5, S4));
+        where_alive::<S, N>(s4_errors, s4);
+    }
+}
+
+kernel! {
+    /// S4 and C3 backwards: `s4_errors [n][400] -> s2_errors [n][1184]`, by the outputs of S2, and the sums of C3.
+    C3Backward {
+        s4_errors: &'a [f32],
+        w: &'a BackwardWeights<'a>,
+        winners: &'a [f32],
+        s2: &'a [f32],
+        s2_errors: &'a mut [f32],
+        sums: &'a mut ConvSums,
+    }
+    <S, N> {
+        s2_errors.fill(0.0);
+        let together = s4_errors
+            .chunks(TOGETHER * S4)
+            .zip(winners.chunks(TOGETHER * S4))
+            .zip(s2.chunks(TOGETHER * S2))
+            .zip(s2_errors.chunks_mut(TOGETHER * S2));
+        for (((errors, winners), s2), s2_errors) in together {
+            c3_s4_backward::<S, N>(errors, winners, s2, &w.c3, s2_errors, &mut sums.c3, &mut sums.c3_bias);
+        }
+        where_alive::<S, N>(s2_errors, s2);
+    }
+}
+
+kernel! {
+    /// A fully connected layer's gradient, [`outer`], in rows from `first` on.
+    Outer { out: &'a mut [f32], first: usize, a: Rows<'a>, b: Rows<'a> }
+    <S, N> {
+        outer::<S, N>(out, first, a, b);
+    }
+}
+
+/// S2 and C1 backwards: `s2_errors [n][1184]` and `images [n][1024]` -> the sums of C1.
+pub(super) struct C1Backward<'a> {
+    pub(super) images: &'a [f32],
+    pub(super) s2_errors: &'a [f32],
+    pub(super) winners: &'a [f32],
+    pub(super) sums: &'a mut ConvSums,
+}
+
+impl WithSimd for C1Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self) {
+        match f32::lanes::<S>() {
+            8 => self.run::<S, 1>(),
+            4 => self.run::<S, 2>(),
+            lanes => {
+                assert_eq!(lanes, 2, "vectors of this length are not known");
+                self.run::<S, 4>();
+            }
+        }
+    }
+}
+
+impl C1Backward<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const M: usize>(self) {
+        // The last row of the last window is read beyond the image's end.
+        let mut padded = [0.0; INPUT + C1_ROW];
+        let units = self.s2_errors.chunks_exact(S2).zip(self.winners.chunks_exact(S2_WINNERS));
+        for (image, (errors, winners)) in self.images.chunks_exact(INPUT).zip(units) {
+            padded[..INPUT].copy_from_slice(image);
+            c1_s2_backward::<S, M>(errors, winners, &padded, &mut self.sums.c1, &mut self.sums.c1_bias);
+        }
+    }
+}
+
+#[inline(always)]
+fn add_bias_relu(rows: &mut [f32], stride: usize, bias: &[f32]) {
+    for row in rows.chunks_exact_mut(stride) {
+        for (value, bias) in row.iter_mut().zip(bias) {
+            let sum = *value + bias;
+            *value = if sum <= 0.0 { 0.0 } else { sum };
+        }
+    }
+}
+
+/// The report's derivative of `ReLU`: the error passes where the unit's output is not zero.
+#[inline(always)]
+fn where_alive<S: Simd, const N: usize>(errors: &mut [f32], outputs: &[f32]) {
+    assert_eq!(errors.len(), outputs.len());
+    for (errors, outputs) in errors.chunks_exact_mut(BLOCK).zip(outputs.chunks_exact(BLOCK)) {
+        // SAFETY: both chunks are blocks.
+        unsafe {
+            Block::<S, N>::load(errors.as_ptr()).where_alive(Block::load(outputs.as_ptr())).store(errors.as_mut_ptr());
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Every backend in the build against `flex`: what it computes, how it learns, and runs that go from one to another.
+//!
+//! A backend without a device here is skipped, unless `LENET_NEED_DEVICES` is set, as CI does.
+
+use burn::{
+    data::dataloader::DataLoader,
+    nn::loss::CrossEntropyLossConfig,
+    optim::{GradientsParams, SgdConfig, momentum::MomentumConfig},
+    prelude::*,
+};
+use lenet::{
+    artifacts::Existing,
+    backend::{BACKENDS, Found, select},
+    config::Operators,
+    data::BatchLoader,
+    evaluation::evaluate,
+    inference::Trained,
+    model::LeNet5,
+};
+
+use crate::{
+    common::{arg, finish, lenet, smoke, splits, train_quietly},
+    operator::{assert_close, assert_same, burn_step, images, values},
+};
+
+/// A device of each backend in the build but `flex`.
+fn others() -> Vec<Found> {
+    let mut found = Vec::new();
+    for backend in BACKENDS.iter().filter(|b| b.compiled && b.name != "flex") {
+        match select(backend.name) {
+            Ok(device) => found.push(device),
+            Err(reason) => {
+                assert!(std::env::var_os("LENET_NEED_DEVICES").is_none(), "{reason}");
+                eprintln!("skipped: {reason}");
+            }
+        }
+    }
+    found
+}
+
+/// A net with the same parameters on another device, computed by Burn's own operators.
+fn on(device: &Device, net: &LeNet5) -> LeNet5 {
+    let record = net.clone().into_record().cast_to_module_dtype();
+    LeNet5::new(device).try_load_record(record).unwrap().with_operators(Operators::Composed)
+}
+
+#[test]
+fn the_same_seed_draws_the_same_parameters_everywhere() {
+    let expected = values(LeNet5::seeded(3, &Device::flex()).f6.weight.val());
+    for found in others() {
+        assert_eq!(values(LeNet5::seeded(3, &found.device.autodiff()).f6.weight.val()), expected, "{}", found.name);
+    }
+}
+
+#[test]
+fn logits_loss_and_gradients_agree() {
+    let net = LeNet5::seeded(1, &Device::flex());
+    let images = images(0, 13, 2);
+    let flex = Device::flex().autodiff();
+    let expected = burn_step(&on(&flex, &net), &images, &flex);
+    for found in others() {
+        let device = found.device.clone().autodiff();
+        assert_same(&found.name, &burn_step(&on(&device, &net), &images, &device), &expected);
+        // Once more without a tape: inference may take other kernels than training.
+        let data = TensorData::new(images.clone(), [13, 1, 32, 32]);
+        let logits = on(&found.device, &net).forward(Tensor::from_data(data, &found.device));
+        assert_close(&format!("{}: logits without a tape", found.name), &values(logits), &expected.logits);
+    }
+}
+
+/// The mean loss of each fifty steps of training, and of 500 pictures of the test set after them.
+fn learn(net: &LeNet5, device: &Device) -> (Vec<f64>, f64) {
+    let training = device.clone().autodiff();
+    let mut net = on(&training, net);
+    let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
+    let mut optimizer = SgdConfig::new().with_momentum(Some(momentum)).init();
+    let loader = BatchLoader::new(splits().train.slice(0, 250 * 16), 16, training.clone());
+    let mut losses = Vec::new();
+    for batch in loader.iter() {
+        let batch = batch.unwrap();
+        let loss = CrossEntropyLossConfig::new().init(&training).forward(net.forward(batch.images), batch.targets);
+        let gradients = GradientsParams::from_grads(loss.backward(), &net);
+        losses.push(loss);
+        net = optimizer.step(0.005, net, gradients);
+    }
+    let losses: Vec<f64> = losses.into_iter().map(|loss| values(loss)[0]).collect();
+    let means = losses.chunks(50).map(|chunk| chunk.iter().sum::<f64>() / chunk.len() as f64).collect();
+    let tested = evaluate(&on(device, &net), &splits().test.slice(0, 500), device).unwrap();
+    (means, tested.loss)
+}
+
+#[test]
+fn a_few_hundred_steps_reach_the_same_loss() {
+    let net = LeNet5::seeded(1, &Device::flex());
+    let (expected, tested) = learn(&net, &Device::flex());
+    assert!(expected[4] < 0.7 * expected[0] && tested < expected[1], "{expected:?}, tested {tested}");
+    for found in others() {
+        let (losses, test) = learn(&net, &found.device);
+        for (loss, expected) in losses.iter().zip(&expected).chain([(&test, &tested)]) {
+            // Rounding grows from step to step; a wrong gradient or a wrong kernel of inference is far beyond this.
+            assert!((loss - expected).abs() < 0.02 * expected, "{}: {losses:?}, {test}", found.name);
+        }
+    }
+}
+
+#[test]
+fn a_run_goes_from_one_backend_to_another() {
+    let picture: [u8; 784] = splits().test.image(0).try_into().unwrap();
+    for found in others() {
+        let folder = tempfile::tempdir().unwrap();
+        let overrides = ["training.epochs=1", "data.train=320", "data.validation=100"];
+        let mut config = smoke(&overrides);
+        config.backend.clone_from(&found.name);
+        let first = train_quietly(&config, folder.path(), Existing::Refuse).unwrap();
+        assert_eq!((&first.backend, &first.hardware), (&found.name, &found.hardware));
+        for backend in ["flex", &found.name] {
+            config.backend = backend.into();
+            config.training.epochs += 1;
+            let report = train_quietly(&config, folder.path(), Existing::Resume).unwrap();
+            assert_eq!((report.epochs.len(), report.backend.as_str()), (config.training.epochs, backend));
+            let read: Vec<_> = ["flex", &found.name]
+                .map(|name| Trained::load(folder.path(), Some(name)).unwrap().probabilities(&[picture]).unwrap())
+                .into_iter()
+                .map(|rows| rows[0].map(f64::from).to_vec())
+                .collect();
+            assert_close(&found.name, &read[1], &read[0]);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_there_says_what_to_do() {
+    let complaint = |name: &str| select(name).unwrap_err().to_string();
+    assert!(
+        complaint("flex:7")
+            .starts_with("backend \"flex:7\" finds one device here, flex:0. Run on another with --backend")
+    );
+    assert!(complaint("flex:x").contains("the device's index, such as flex:0"));
+    assert!(complaint("tpu").contains("Known: auto, flex, ndarray, cpu, wgpu, vulkan, metal, webgpu, cuda, rocm"));
+    for backend in BACKENDS.iter().filter(|b| !b.compiled) {
+        let message = complaint(backend.name);
+        assert!(message.contains(&format!("`cargo run --features {} -- …`", backend.name)), "{message}");
+        assert!(message.contains("Compiled in: flex"), "{message}");
+    }
+    assert!(select("auto").is_ok());
+}
+
+/// A GPU backend in the build, and no driver on the machine: everything but that backend works, resuming too.
+#[test]
+fn without_a_driver_the_cpu_still_trains_and_resumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |epochs: &str, more: &[&str]| {
+        let epochs = format!("training.epochs={epochs}");
+        let common = ["train", "configs/smoke.toml", "--out", arg(folder.path()), "--set", &epochs, "--quiet"];
+        let mut command = lenet(&[&common[..], more].concat());
+        for drivers in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "LIBGL_DRIVERS_PATH", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
+            command.env(drivers, "/nowhere");
+        }
+        finish(command.env("BURN_DEVICE", "bogus").output().unwrap())
+    };
+    let (code, _, error) = train("1", &["--backend", "wgpu", "--set", "data.train=64"]);
+    assert_eq!(code, 2, "{error}");
+    let said = if cfg!(feature = "wgpu") { "finds no device here; it needs a driver" } else { "is not compiled in" };
+    assert!(error.contains(said) && !error.contains("panicked"), "{error}");
+    for (epochs, more) in [("1", &["--backend", "auto"][..]), ("2", &["--resume"])] {
+        let (code, _, error) = train(epochs, more);
+        assert_eq!(code, 0, "{error}");
+    }
+}
