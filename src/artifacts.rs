@@ -281,15 +281,13 @@ fn remove_where(folder: &Path, condition: impl Fn(&str) -> bool) -> Result<()> {
 /// Writes a file so that its name never stands for half of it: to a temporary file beside it, then renamed.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write into", folder))?;
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private; a result is as readable as any other file of its owner.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(Error::io("write into", folder))?;
     file.write_all(bytes).map_err(Error::io("write", path))?;
     file.as_file().sync_all().map_err(Error::io("write", path))?;
-    #[cfg(unix)]
-    {
-        // Temporary files are private; a result is as readable as any other file.
-        use std::os::unix::fs::PermissionsExt;
-        let _ = file.as_file().set_permissions(fs::Permissions::from_mode(0o644));
-    }
     file.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
     Ok(())
 }

@@ -22,6 +22,7 @@ use crate::{
     data::Splits,
     evaluation::evaluate,
     inference::Trained,
+    terminal::{self, say},
     training::{Progress, train},
 };
 
@@ -168,7 +169,7 @@ impl TrainArgs {
         if progress.resolve() == Progress::Dashboard {
             // The dashboard took its figures with it.
             for epoch in &report.epochs {
-                eprintln!("{}", epoch.in_one_line(config.training.epochs));
+                say(epoch.in_one_line(config.training.epochs));
             }
         }
         print(&text::training(&report, &folder))
@@ -179,16 +180,20 @@ impl TrainArgs {
 fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
     let interrupter = Interrupter::new();
     let handle = interrupter.clone();
-    let speak = progress.resolve() != Progress::Dashboard && progress != Progress::None;
+    let dashboard = progress.resolve() == Progress::Dashboard;
+    let speak = !dashboard && progress != Progress::None;
     let before = AtomicBool::new(false);
     ctrlc::set_handler(move || {
         if before.swap(true, Ordering::Relaxed) {
             // 130: ended by a signal, as shells have it.
+            if dashboard {
+                terminal::restore();
+            }
             std::process::exit(130);
         }
         handle.stop(Some("by a signal"));
         if speak {
-            eprintln!("stopping; once more to quit at once");
+            say("stopping; once more to quit at once");
         }
     })
     .map_err(|e| Error::Training(format!("signals cannot be caught: {e}")))?;
@@ -198,6 +203,15 @@ fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
 impl EvaluateArgs {
     fn run(self) -> Result<()> {
         let trained = Trained::load(&self.run, self.backend.as_deref())?;
+        if !trained.of_a_run && !matches!(self.split, Split::Test) {
+            return Err(Error::Run(format!(
+                "{} is not in a run's folder, so nobody knows which pictures it learned from; name the run's folder",
+                self.run.display()
+            )));
+        }
+        if !trained.of_a_run {
+            say(format!("{} is not in a run's folder: it is measured on MNIST", self.run.display()));
+        }
         let splits = Splits::load(&trained.config)?;
         let (name, set) = match self.split {
             Split::Train => ("train", &splits.train),
@@ -224,8 +238,8 @@ impl PredictArgs {
                     entries.push(json!(reading));
                 }
                 Err(error) => {
-                    eprintln!("error: {error}");
-                    entries.push(json!({ "path": path, "error": error.to_string() }));
+                    say(format!("error: {error}"));
+                    entries.push(json!({ "path": path.to_string_lossy(), "error": error.to_string() }));
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, data::TRAIN_IMAGES};
+use crate::{Error, Result};
 
 /// All settings of a run. Every key has a default; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -177,6 +177,8 @@ pub enum Reduction {
     Sum,
 }
 
+/// More pictures than a mini-batch has.
+const MOST_IMAGES: usize = 1_000_000;
 /// More epochs than anyone trains: steps can then be counted without overflow.
 const MOST_EPOCHS: usize = 1_000_000;
 
@@ -219,11 +221,10 @@ impl Config {
     fn fault(&self) -> Option<Fault> {
         let share = 0.0..=1.0;
         let checks = [
-            (self.data.validation < TRAIN_IMAGES, "data.validation", "must leave pictures to train on: at most 59999"),
             ((1..=MOST_EPOCHS).contains(&self.training.epochs), "training.epochs", "must be 1 to 1000000"),
             (self.training.patience <= MOST_EPOCHS, "training.patience", "must be at most 1000000"),
             (self.training.batch_size >= 1, "training.batch_size", "must be at least 1"),
-            (self.training.batch_size <= TRAIN_IMAGES, "training.batch_size", "must be at most 60000"),
+            (self.training.batch_size <= MOST_IMAGES, "training.batch_size", "must be at most 1000000"),
             (
                 self.training.patience == 0 || self.data.validation > 0,
                 "training.patience",

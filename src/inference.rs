@@ -25,6 +25,8 @@ pub struct Trained {
     pub device: Device,
     /// The run's settings; the defaults for a record without a run.
     pub config: Config,
+    /// Whether it was found in a run's folder, with the settings that it was trained with.
+    pub of_a_run: bool,
 }
 
 impl Trained {
@@ -33,17 +35,19 @@ impl Trained {
     /// # Errors
     /// There is no run or record, it is damaged, or the backend is not there.
     pub fn load(run: &Path, backend: Option<&str>) -> Result<Self> {
-        let (record, config) = if run.is_file() {
-            let beside = run.parent().and_then(|folder| RunDir::open(folder).ok()?.read_config().ok());
-            (run.to_owned(), beside.unwrap_or_default())
-        } else {
-            let run = RunDir::open(run)?;
-            run.check_model()?;
-            (run.model(), run.read_config()?)
+        // A run's own model stands for the run.
+        let folder = if run.is_file() { run.parent().unwrap_or(Path::new("")) } else { run };
+        let (record, config, of_a_run) = match RunDir::open(folder) {
+            Ok(dir) if !run.is_file() || run.file_name() == dir.model().file_name() => {
+                dir.check_model()?;
+                (dir.model(), dir.read_config()?, true)
+            }
+            Err(error) if !run.is_file() => return Err(error),
+            _ => (run.to_owned(), Config::default(), false),
         };
         let device = select(backend.unwrap_or(&config.backend))?.device;
         let net = LeNet5::load(&record, &device)?.with_operators(config.operators);
-        Ok(Self { net, device, config })
+        Ok(Self { net, device, config, of_a_run })
     }
 
     /// The probability of each digit, 0 to 1, for pictures in MNIST's convention.
@@ -79,6 +83,7 @@ impl Trained {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reading {
     /// The picture's file.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// The likeliest digit.
     pub digit: usize,
@@ -86,6 +91,11 @@ pub struct Reading {
     pub probability: f32,
     /// All digits, the likeliest first.
     pub ranking: Vec<Guess>,
+}
+
+/// Names need not be valid UTF-8, JSON must be.
+fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// One digit and its probability.

@@ -13,7 +13,7 @@
 //! - [`picture`]: from any picture of a digit to one of MNIST's kind.
 //! - [`inference`]: a trained net at work.
 //! - [`mod@bench`]: how fast all this is.
-//! - [`panics`]: Burn's panics as messages.
+//! - [`panics`], [`terminal`]: Burn's panics as messages, and where messages go.
 //! - [`cli`]: the commands.
 
 pub mod artifacts;
@@ -31,6 +31,7 @@ pub mod panics;
 pub mod picture;
 mod pool;
 pub mod report;
+pub mod terminal;
 pub mod training;
 
 pub use error::{Error, Result};

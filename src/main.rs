@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use lenet::{backend, cli::Cli, panics};
+use lenet::{backend, cli::Cli, panics, terminal::say};
 
 /// A step of training takes and frees some megabytes; glibc gives them back to the system and asks for them anew.
 #[global_allocator]
@@ -23,12 +23,12 @@ fn main() -> ExitCode {
     match panics::catch(|| cli.run()) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            eprintln!("error: {error}");
+            say(format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
         Err(panic) => {
             let panic = panics::last().unwrap_or(panic);
-            eprintln!("error: this is a fault of lenet, please report it with the command: {panic}");
+            say(format!("error: this is a fault of lenet, please report it with the command: {panic}"));
             ExitCode::FAILURE
         }
     }

@@ -139,19 +139,20 @@ impl LeNet5 {
     /// The file cannot be read, is damaged, or holds another net.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let net = Self::new(device).try_load_record(read_record(path)?).map_err(|e| wrong_record(path, &e))?;
-        let mut finite = AllFinite(true);
+        let mut finite = AllFinite(Ok(true));
         net.visit(&mut finite);
         let reason = "holds values that are no finite numbers; it may be damaged: train again".to_owned();
-        if finite.0 { Ok(net) } else { Err(Error::Record { path: path.to_owned(), reason }) }
+        if finite.0? { Ok(net) } else { Err(Error::Record { path: path.to_owned(), reason }) }
     }
 }
 
-struct AllFinite(bool);
+struct AllFinite(Result<bool>);
 
 impl ModuleVisitor for AllFinite {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let finite = param.val().try_into_data().is_ok_and(|data| data.iter::<f32>().all(f32::is_finite));
-        self.0 &= finite;
+        let Ok(true) = self.0 else { return };
+        let data = param.val().try_into_data().map_err(|e| Error::Device(e.to_string()));
+        self.0 = data.map(|data| data.iter::<f32>().all(f32::is_finite));
     }
 }
 

@@ -9,10 +9,14 @@
     reason = "sides are bounded, brightness is between 0 and 1"
 )]
 
-use std::{io::Cursor, path::Path};
+use std::{
+    io::{Cursor, Read},
+    path::Path,
+};
 
 use image::{
-    DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Luma,
+    DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader, Limits, Luma,
+    error::{LimitError, LimitErrorKind},
     imageops::{FilterType, crop_imm, resize},
 };
 
@@ -31,6 +35,8 @@ const WORKING_SIDE: u32 = 400;
 /// Files above this size in bytes and pictures above this side are refused.
 const LARGEST_FILE: u64 = 100 << 20;
 const LARGEST_SIDE: u32 = 20_000;
+/// Pictures of more pixels are refused: each takes some thirty bytes on the way.
+const MOST_PIXELS: u64 = 50_000_000;
 /// Ink must stand out from the paper by this much of the full range.
 const LEAST_CONTRAST: f32 = 0.06;
 /// Below this share of the strongest ink a pixel is paper when the digit's outline is looked for.
@@ -49,10 +55,13 @@ pub fn read_picture(path: &Path) -> Result<[u8; PIXELS]> {
     if meta.is_dir() {
         return Err(fault("is a folder; name the pictures in it".into()));
     }
-    if meta.len() > LARGEST_FILE {
+    let mut bytes = Vec::new();
+    // A device or a pipe has no length, and perhaps no end.
+    let read = std::fs::File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
+    read.map_err(|e| fault(format!("cannot be read: {e}")))?;
+    if bytes.len() as u64 > LARGEST_FILE {
         return Err(fault(format!("is larger than {} MiB", LARGEST_FILE >> 20)));
     }
-    let bytes = std::fs::read(path).map_err(|e| fault(format!("cannot be read: {e}")))?;
     let picture = decode(bytes)
         .map_err(|e| fault(format!("is not a picture that can be read ({e}); PNG, JPEG, BMP, GIF and PNM are")))?;
     normalise(&picture).map_err(|reason| fault(reason.into()))
@@ -65,6 +74,10 @@ fn decode(bytes: Vec<u8>) -> image::ImageResult<DynamicImage> {
     limits.max_image_height = Some(LARGEST_SIDE);
     reader.limits(limits);
     let mut decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(ImageError::Limits(LimitError::from_kind(LimitErrorKind::DimensionError)));
+    }
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);

@@ -33,6 +33,7 @@ use crate::{
     model::LeNet5,
     panics, pool,
     report::{Report, Status},
+    terminal::say,
 };
 
 /// How many of the latest epochs keep their checkpoint, beside the best: two, so that one is whole at any moment.
@@ -43,8 +44,12 @@ const CHANGEABLE: [&str; 3] = ["backend", "training.epochs", "training.patience"
 
 /// Trains as the config says, into a run's folder.
 ///
-/// A run that is resumed continues after its last whole epoch; the figures are then the same as if it had never been
-/// interrupted. Training can be stopped at any moment through `interrupter`.
+/// A run that is resumed continues after its last whole epoch; with the same settings the figures are then the same as
+/// if it had never been interrupted. Another number of epochs stretches a schedule, whose rate then jumps. Training can
+/// be stopped at any moment through `interrupter`.
+///
+/// Burn puts the optimizer's state of a resumed run on its default device first: where a GPU backend is compiled in and
+/// none is there, a program has to set `BURN_DEVICE` as [`crate::backend::default_for_burn`] says.
 ///
 /// # Errors
 /// The backend or the data are not there, the folder cannot be written or holds a run of another config, the loss
@@ -60,17 +65,30 @@ pub fn train(
     let Found { name, hardware, device } = select(&config.backend)?;
     let run = Arc::new(RunDir::prepare(folder, existing)?);
     let earlier = earlier_report(config, &run)?;
+    if let Some(earlier) = &earlier
+        && earlier.status == Status::Complete
+        && earlier.epochs.len() >= config.training.epochs
+        && run.check_model().is_ok()
+    {
+        return Ok(earlier.clone());
+    }
     let splits = Splits::load(config)?;
+    let done = match &earlier {
+        Some(earlier) => last_whole_epoch(&run, earlier, config.training.epochs, &device)?,
+        None => 0,
+    };
     run.begin(config)?;
 
     let mut report = Report::new(config, splits.train.len(), splits.valid.len());
     (report.backend, report.hardware) = (name, hardware);
     let mut first = 1;
     if let Some(earlier) = earlier {
-        if earlier.status == Status::Complete && earlier.epochs.len() >= config.training.epochs {
-            return Ok(earlier);
+        if progress != Progress::None && done < earlier.epochs.len().min(config.training.epochs) {
+            say(format!(
+                "what is kept of epoch {} cannot be read: continuing after epoch {done}",
+                earlier.epochs.len()
+            ));
         }
-        let done = last_whole_epoch(&run, earlier.epochs.len().min(config.training.epochs), &device);
         report.epochs = earlier.epochs;
         report.truncate(done);
         first = done + 1;
@@ -99,8 +117,17 @@ pub fn train(
 
 /// The report of the run to continue, if the folder holds one and it was made with the same settings.
 fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
-    if !run.resumes() || !run.report().exists() {
+    if !run.resumes() {
         return Ok(None);
+    }
+    if !run.report().exists() {
+        if run.checkpoints().is_empty() {
+            return Ok(None);
+        }
+        return Err(Error::Run(format!(
+            "{} is missing, so the run cannot be continued; start over with --force, or elsewhere with --out DIR",
+            run.report().display()
+        )));
     }
     let changed: Vec<_> = run
         .read_config()?
@@ -119,15 +146,33 @@ fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
     )))
 }
 
-/// The last epoch up to `most` whose checkpoint can be read in full; 0 if there is none.
-fn last_whole_epoch(run: &RunDir, most: usize, device: &Device) -> usize {
+/// The last epoch up to `most` from which a run can go on: its checkpoint can be read in full, and the best epoch up to
+/// it is still there. 0 if none was kept so far.
+///
+/// # Errors
+/// There are checkpoints, and none will do: going on would start anew and remove them.
+fn last_whole_epoch(run: &RunDir, report: &Report, most: usize, device: &Device) -> Result<usize> {
+    let most = most.min(report.epochs.len());
+    let kept = run.checkpoints();
     let readable = |epoch: &usize| {
+        let mut until = report.clone();
+        until.truncate(*epoch);
         let [optimizer, schedule] = run.checkpoint_states(*epoch);
         LeNet5::load(&run.checkpoint(*epoch), device).is_ok()
             && OptimizerRecord::load(optimizer).is_ok()
             && LrSchedulerRecord::load(schedule).is_ok()
+            && until.best_epoch.is_some_and(|best| LeNet5::load(&run.checkpoint(best), device).is_ok())
     };
-    run.checkpoints().into_iter().rev().filter(|epoch| *epoch <= most).find(readable).unwrap_or(0)
+    match kept.iter().rev().filter(|epoch| **epoch <= most).find(|epoch| readable(epoch)) {
+        Some(epoch) => Ok(*epoch),
+        None if kept.is_empty() || report.epochs.is_empty() => Ok(0),
+        None => Err(Error::Run(format!(
+            "{} cannot be continued up to epoch {most}: the checkpoints that are kept are of {}, and none of them will \
+             do. Start over with --force, or elsewhere with --out DIR",
+            run.path().display(),
+            kept.iter().map(|epoch| format!("epoch {epoch}")).collect::<Vec<_>>().join(", "),
+        ))),
+    }
 }
 
 /// Runs the learner from the epoch after the report's last to the end.

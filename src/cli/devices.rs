@@ -9,6 +9,7 @@ use crate::{
     bench::{measure, training_speed},
     config::Operators,
     data::{ImageSet, load_mnist},
+    terminal::say,
 };
 
 pub(super) fn bench(as_json: bool) -> Result<()> {
@@ -19,10 +20,10 @@ pub(super) fn bench(as_json: bool) -> Result<()> {
             if backend.is_host() { &[Operators::Fused, Operators::Composed] } else { &[Operators::Composed] };
         for found in backend.devices() {
             for operators in kinds {
-                eprintln!("measuring {} {operators:?} …", found.name);
+                say(format!("measuring {} {operators:?} …", found.name));
                 match measure(&found, *operators, &pictures) {
                     Ok(speed) => speeds.push(speed),
-                    Err(error) => eprintln!("{}: {error}", found.name),
+                    Err(error) => say(format!("{}: {error}", found.name)),
                 }
             }
         }
@@ -63,7 +64,7 @@ pub(super) fn backends(with_speed: bool, as_json: bool) -> Result<()> {
 
 fn device(found: Found, pictures: Option<&ImageSet>) -> DeviceRow {
     let speed = pictures.map(|pictures| {
-        eprintln!("measuring {} …", found.name);
+        say(format!("measuring {} …", found.name));
         training_speed(&found, pictures)
     });
     let (train_64, error) = match speed {

@@ -29,6 +29,7 @@ fn apply(config: &Config, entry: &str) -> Result<Config> {
     let (key, value) =
         entry.split_once('=').ok_or_else(|| fail("expected KEY=VALUE, such as optimizer.learning_rate=0.1"))?;
     let (key, value) = (key.trim(), value.trim());
+    let written = value.to_owned();
     let value = toml::from_str::<Table>(&format!("value = {value}"))
         .ok()
         .filter(|table| table.len() == 1)
@@ -38,6 +39,9 @@ fn apply(config: &Config, entry: &str) -> Result<Config> {
     let mut table = to_table(config)?;
     let slot = slot(&mut table, key).map_err(|what| fail(&what))?;
     *slot = match (&*slot, value) {
+        (Value::String(_), Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_)) => {
+            Value::String(written)
+        }
         (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
         (_, value) => value,
     };

@@ -191,8 +191,10 @@ impl Iterator for BatchIterator<'_> {
         let [images, targets] = batch.take();
         self.done = batch.range.end;
         self.next = self.following();
-        // Only threads of the pool are sure to find an idle one beside them.
-        if let (Some(next), Some(_)) = (self.next.clone(), rayon::current_thread_index()) {
+        // Only threads of the pool are sure to find an idle one beside them, if there are several.
+        if let (Some(next), Some(_), 2..) =
+            (self.next.clone(), rayon::current_thread_index(), rayon::current_num_threads())
+        {
             rayon::spawn(move || next.prepare());
         }
         let images = Tensor::from_data(images, self.device);

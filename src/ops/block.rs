@@ -25,6 +25,57 @@ pub(super) use unroll;
 /// Numbers in a [`Block`].
 pub(super) const BLOCK: usize = 16;
 
+/// A line of the processor's cache.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; BLOCK]);
+
+/// Numbers that begin with a line of the cache: a block at a multiple of sixteen is one line, and read at once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lines {
+    lines: Vec<Line>,
+    count: usize,
+}
+
+impl Lines {
+    pub(super) fn zeros(count: usize) -> Self {
+        let mut lines = Self::default();
+        lines.resize(count);
+        lines
+    }
+
+    /// What is new is zero; what was there stays.
+    pub(super) fn resize(&mut self, count: usize) {
+        self.lines.resize(count.div_ceil(BLOCK), Line([0.0; BLOCK]));
+        self.count = count;
+    }
+}
+
+impl std::ops::Deref for Lines {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: a line is sixteen numbers without gaps, and there are as many lines as `count` takes.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.count) }
+    }
+}
+
+impl std::ops::DerefMut for Lines {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.count) }
+    }
+}
+
+impl FromIterator<f32> for Lines {
+    fn from_iter<I: IntoIterator<Item = f32>>(numbers: I) -> Self {
+        let numbers: Vec<f32> = numbers.into_iter().collect();
+        let mut lines = Self::zeros(numbers.len());
+        lines.copy_from_slice(&numbers);
+        lines
+    }
+}
+
 /// Reads a vector's numbers. A plain read: the compiler does not inline macerator's everywhere.
 ///
 /// # Safety

@@ -83,13 +83,13 @@ impl<S: Simd, const N: usize> Reach<S, N> {
                 reach[0] = Block::load(weights);
             }
             if UPPER && RIGHT {
-                reach[1] = Block::load(weights.sub(column));
+                reach[1] = Block::load(weights.wrapping_sub(column));
             }
             if LOWER && LEFT {
-                reach[2] = Block::load(weights.sub(row));
+                reach[2] = Block::load(weights.wrapping_sub(row));
             }
             if LOWER && RIGHT {
-                reach[3] = Block::load(weights.sub(row + column));
+                reach[3] = Block::load(weights.wrapping_sub(row + column));
             }
         }
         Self(reach)
@@ -127,14 +127,15 @@ pub(super) fn c1_s2<S: Simd, const N: usize>(
     assert!(image.len() == INPUT && weights.len() == KERNEL * KERNEL * BLOCK && bias.len() == BLOCK);
     assert!(s2.len() == S2 && winners.len() == S2_WINNERS);
     // The eight rows spread last; a row's place is its number modulo eight.
-    let mut spread = [[[0.0_f32; SPREAD]; 2]; 8];
+    let mut spread = Aligned([[[0.0_f32; SPREAD]; 2]; 8]);
+    let spread = &mut spread.0;
     let mut ready = 0;
     for y in 0..S2_SIDE {
         while ready < 2 * y + KERNEL + 1 {
             let halves = &mut spread[ready % 8];
             for column in 0..SIDE {
                 let half = &mut halves[column % 2];
-                // SAFETY: column / 2 <= 15, so the block ends at 15 * 8 + 16 = SPREAD.
+                // SAFETY: column / 2 <= 15, so the block ends at 15 * 8 + 16 <= SPREAD.
                 unsafe {
                     let pixel = Block::<S, N>::splat(image[ready * SIDE + column]);
                     pixel.store(half.as_mut_ptr().add(column / 2 * 8));
@@ -146,19 +147,23 @@ pub(super) fn c1_s2<S: Simd, const N: usize>(
         unsafe {
             if N == 1 {
                 // As many windows as 32 registers hold.
-                c1_windows::<S, N, 4>(&spread, y, 0, weights, bias, s2, winners);
-                c1_windows::<S, N, 3>(&spread, y, 4, weights, bias, s2, winners);
+                c1_windows::<S, N, 4>(spread, y, 0, weights, bias, s2, winners);
+                c1_windows::<S, N, 3>(spread, y, 4, weights, bias, s2, winners);
             } else {
                 for first in 0..S2_SIDE / 2 {
-                    c1_windows::<S, N, 1>(&spread, y, first, weights, bias, s2, winners);
+                    c1_windows::<S, N, 1>(spread, y, first, weights, bias, s2, winners);
                 }
             }
         }
     }
 }
 
-/// Half a row of the image, its even or its odd columns, each pixel eight times; and half a block more to write into.
-const SPREAD: usize = SIDE / 2 * 8 + 8;
+/// Half a row of the image, its even or its odd columns, each pixel eight times; and as much more as a block is written beyond.
+const SPREAD: usize = SIDE / 2 * 8 + BLOCK;
+
+/// Rows that begin with a line of the processor's cache.
+#[repr(align(64))]
+struct Aligned([[[f32; SPREAD]; 2]; 8]);
 
 /// Row `y` of S2 from block `first` on, `T` blocks of pooling windows.
 ///

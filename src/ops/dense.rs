@@ -18,7 +18,7 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     pub(super) fn new(values: &'a [f32], stride: usize) -> Self {
-        debug_assert_eq!(stride % BLOCK, 0);
+        assert_eq!(stride % BLOCK, 0);
         Self { values, stride }
     }
 

@@ -3,7 +3,7 @@
 use macerator::{Arch, Scalar, Simd, WithSimd};
 
 use super::{
-    block::{BLOCK, Block},
+    block::{BLOCK, Block, Lines},
     conv::{
         C1_MAPS, C1_ROW, C3_KERNEL, C3_MAPS, INPUT, KERNEL, S2, S2_WINNERS, S4, c1_s2, c1_s2_backward, c3_s4,
         c3_s4_backward,
@@ -43,19 +43,19 @@ pub(super) type Ten<T> = [T; 10];
 /// The parameters as the kernels read them.
 pub(super) struct Weights<'a> {
     /// `[5][5][16]`: six maps and two zeros, twice.
-    c1: Vec<f32>,
-    c1_bias: Vec<f32>,
+    c1: Lines,
+    c1_bias: Lines,
     /// `[5][5][6][16]`
-    c3: Vec<f32>,
+    c3: Lines,
     c3_bias: &'a [f32],
     /// `[120][400]`
     c5: &'a [f32],
     c5_bias: &'a [f32],
     /// `[120][96]`
-    f6: Vec<f32>,
+    f6: Lines,
     f6_bias: &'a [f32],
     /// `[84][16]`
-    output: Vec<f32>,
+    output: Lines,
     output_bias: &'a [f32],
 }
 
@@ -67,9 +67,9 @@ impl<'a> Weights<'a> {
         let [c1, c1_bias, c3, c3_bias, c5, c5_bias, f6, f6_bias, output, output_bias] = *parameters;
         let places = KERNEL * KERNEL;
         let twice = |map: &dyn Fn(usize) -> f32| {
-            (0..BLOCK).map(|lane| if lane % 8 < C1_MAPS { map(lane % 8) } else { 0.0 }).collect::<Vec<_>>()
+            (0..BLOCK).map(|lane| if lane % 8 < C1_MAPS { map(lane % 8) } else { 0.0 }).collect::<Lines>()
         };
-        let mut by_map = vec![0.0; places * C1_MAPS * C3_MAPS];
+        let mut by_map = Lines::zeros(places * C1_MAPS * C3_MAPS);
         for (map, kernel) in c3.chunks_exact(C1_MAPS * places).enumerate() {
             for (from, kernel) in kernel.chunks_exact(places).enumerate() {
                 for (place, w) in kernel.iter().enumerate() {
@@ -78,7 +78,7 @@ impl<'a> Weights<'a> {
             }
         }
         Self {
-            c1: (0..places).flat_map(|place| twice(&|map| c1[map * places + place])).collect(),
+            c1: (0..places).flat_map(|place| twice(&|map| c1[map * places + place]).to_vec()).collect(),
             c1_bias: twice(&|map| c1_bias[map]),
             c3: by_map,
             c3_bias,
@@ -93,8 +93,8 @@ impl<'a> Weights<'a> {
 }
 
 /// C3's kernels with their rows as they meet S2: `[16][6][5][5] -> [16][5][32]`.
-pub(super) fn c3_rows(c3: &[f32]) -> Vec<f32> {
-    let mut rows = vec![0.0; C3_MAPS * C3_KERNEL];
+pub(super) fn c3_rows(c3: &[f32]) -> Lines {
+    let mut rows = Lines::zeros(C3_MAPS * C3_KERNEL);
     for_c3(|burn, ours| rows[ours] = c3[burn]);
     rows
 }
@@ -113,8 +113,8 @@ pub(super) fn for_c3(mut each: impl FnMut(usize, usize)) {
 }
 
 /// Rows made longer with zeros.
-pub(super) fn widen(rows: &[f32], from: usize, to: usize) -> Vec<f32> {
-    let mut wide = vec![0.0; rows.len() / from * to];
+pub(super) fn widen(rows: &[f32], from: usize, to: usize) -> Lines {
+    let mut wide = Lines::zeros(rows.len() / from * to);
     for (wide, row) in wide.chunks_exact_mut(to).zip(rows.chunks_exact(from)) {
         wide[..from].copy_from_slice(row);
     }
@@ -131,10 +131,10 @@ pub(super) struct BackwardWeights<'a> {
     /// `[6][5][5]`
     pub(super) c1: &'a [f32],
     /// `[16][5][32]`
-    pub(super) c3: Vec<f32>,
+    pub(super) c3: Lines,
     pub(super) c5: &'a [f32],
-    pub(super) f6: Vec<f32>,
-    pub(super) output: Vec<f32>,
+    pub(super) f6: Lines,
+    pub(super) output: Lines,
 }
 
 impl<'a> BackwardWeights<'a> {

@@ -9,6 +9,7 @@ use macerator::Arch;
 use rayon::prelude::*;
 
 use super::{
+    block::Lines,
     conv::{C1_ROW, INPUT, KERNEL, S2, S2_WINNERS, S4, c1_image_gradient},
     dense::Rows,
     layers::{
@@ -26,12 +27,12 @@ const C5_GROUP: usize = 20;
 /// What the layers of several images put out, as the backward pass needs it.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Activations {
-    s2: Vec<f32>,
-    s2_winners: Vec<f32>,
-    s4: Vec<f32>,
-    s4_winners: Vec<f32>,
-    c5: Vec<f32>,
-    f6: Vec<f32>,
+    s2: Lines,
+    s2_winners: Lines,
+    s4: Lines,
+    s4_winners: Lines,
+    c5: Lines,
+    f6: Lines,
 }
 
 /// Buffers of earlier mini-batches, kept to be used again: new memory would have to be cleared, by the system and by us.
@@ -65,7 +66,7 @@ impl Activations {
             (&mut self.c5, C5_ROW),
             (&mut self.f6, F6_ROW),
         ] {
-            buffer.resize(images * length, 0.0);
+            buffer.resize(images * length);
         }
     }
 
@@ -118,9 +119,9 @@ impl Portion<'_> {
         output_errors: &[f32],
         f6_errors: &mut [f32],
         c5_errors: &mut [f32],
-    ) -> (Vec<f32>, ConvSums) {
+    ) -> (Lines, ConvSums) {
         let mut sums = ConvSums::default();
-        let (mut s4_errors, mut s2_errors) = (vec![0.0; self.s4.len()], vec![0.0; self.s2.len()]);
+        let (mut s4_errors, mut s2_errors) = (Lines::zeros(self.s4.len()), Lines::zeros(self.s2.len()));
         run(arch, OutputBackward { output_errors, w, f6: self.f6, f6_errors });
         run(arch, F6Backward { f6_errors, w, c5: self.c5, c5_errors });
         run(arch, C5Backward { c5_errors, w, s4: self.s4, s4_errors: &mut s4_errors });
@@ -204,8 +205,8 @@ pub(super) fn backward(
     let count = images.len() / INPUT;
     let weights = BackwardWeights::new(parameters);
     let mut errors = Errors {
-        c5: vec![0.0; count * C5_ROW],
-        f6: vec![0.0; count * F6_ROW],
+        c5: Lines::zeros(count * C5_ROW),
+        f6: Lines::zeros(count * F6_ROW),
         output: widen(logits_gradient, OUTPUT, OUTPUT_ROW),
     };
     let mut image_gradient = if with_images { vec![0.0; images.len()] } else { Vec::new() };
@@ -219,7 +220,7 @@ pub(super) fn backward(
         .into_par_iter()
         .map(|((((portion, images), c5_errors), f6_errors), output_errors)| {
             let (s2_errors, sums) = portion.backward(arch, &weights, images, output_errors, f6_errors, c5_errors);
-            (sums, if with_images { s2_errors } else { Vec::new() }, portion)
+            (sums, if with_images { s2_errors } else { Lines::default() }, portion)
         })
         .collect::<Vec<_>>();
 
@@ -242,16 +243,16 @@ pub(super) fn backward(
 
 /// The derivative of the loss by what each layer of a mini-batch summed up, before `ReLU`.
 struct Errors {
-    c5: Vec<f32>,
-    f6: Vec<f32>,
-    output: Vec<f32>,
+    c5: Lines,
+    f6: Lines,
+    output: Lines,
 }
 
 /// All gradients in Burn's layout.
 fn gradients(arch: Arch, outputs: &Activations, errors: &Errors, sums: &ConvSums) -> Ten<Vec<f32>> {
     let mut c5 = vec![0.0; C5 * S4];
-    let mut f6 = vec![0.0; C5 * F6_ROW];
-    let mut output = vec![0.0; F6 * OUTPUT_ROW];
+    let mut f6 = Lines::zeros(C5 * F6_ROW);
+    let mut output = Lines::zeros(F6 * OUTPUT_ROW);
     let (c5_errors, s4) = (Rows::new(&errors.c5, C5_ROW), Rows::new(&outputs.s4, S4));
     rayon::join(
         || {

@@ -3,6 +3,7 @@
 use macerator::Arch;
 
 use super::{
+    block::Lines,
     conv::{C1_MAPS, C3_MAPS, INPUT, KERNEL, S2, S2_WINNERS, S4},
     dense::Rows,
     layers::{
@@ -17,23 +18,23 @@ struct Step<'a> {
     arch: Arch,
     w: Weights<'a>,
     back: BackwardWeights<'a>,
-    images: Vec<f32>,
-    s2: Vec<f32>,
-    s2_winners: Vec<f32>,
-    s4: Vec<f32>,
-    s4_winners: Vec<f32>,
-    c5: Vec<f32>,
-    f6: Vec<f32>,
-    output: Vec<f32>,
-    logits: Vec<f32>,
-    output_errors: Vec<f32>,
-    f6_errors: Vec<f32>,
-    c5_errors: Vec<f32>,
-    s4_errors: Vec<f32>,
-    s2_errors: Vec<f32>,
-    output_gradient: Vec<f32>,
-    f6_gradient: Vec<f32>,
-    c5_gradient: Vec<f32>,
+    images: Lines,
+    s2: Lines,
+    s2_winners: Lines,
+    s4: Lines,
+    s4_winners: Lines,
+    c5: Lines,
+    f6: Lines,
+    output: Lines,
+    logits: Lines,
+    output_errors: Lines,
+    f6_errors: Lines,
+    c5_errors: Lines,
+    s4_errors: Lines,
+    s2_errors: Lines,
+    output_gradient: Lines,
+    f6_gradient: Lines,
+    c5_gradient: Lines,
     sums: ConvSums,
 }
 
@@ -147,7 +148,7 @@ pub fn with_stage(stage: Stage, images: usize, measure: impl FnOnce(&mut dyn FnM
         numbers(i, PARAMETERS[i]).into_iter().map(|v| v * scale).collect()
     });
     let parameters = parameters.each_ref().map(|p| &p[..]);
-    let zeros = |length: usize| vec![0.0; images * length];
+    let zeros = |length: usize| Lines::zeros(images * length);
     // Ten numbers and six zeros in each row.
     let output_errors = numbers(7, images * OUTPUT_ROW).into_iter().enumerate();
     let output_errors = output_errors.map(|(i, v)| if i % OUTPUT_ROW < OUTPUT { v } else { 0.0 }).collect();
@@ -155,7 +156,7 @@ pub fn with_stage(stage: Stage, images: usize, measure: impl FnOnce(&mut dyn FnM
         arch: Arch::detect(),
         w: Weights::new(&parameters),
         back: BackwardWeights::new(&parameters),
-        images: numbers(3, images * INPUT),
+        images: numbers(3, images * INPUT).into_iter().collect(),
         s2: zeros(S2),
         s2_winners: zeros(S2_WINNERS),
         s4: zeros(S4),
@@ -169,9 +170,9 @@ pub fn with_stage(stage: Stage, images: usize, measure: impl FnOnce(&mut dyn FnM
         c5_errors: zeros(C5_ROW),
         s4_errors: zeros(S4),
         s2_errors: zeros(S2),
-        output_gradient: vec![0.0; F6 * OUTPUT_ROW],
-        f6_gradient: vec![0.0; C5 * F6_ROW],
-        c5_gradient: vec![0.0; C5 * S4],
+        output_gradient: Lines::zeros(F6 * OUTPUT_ROW),
+        f6_gradient: Lines::zeros(C5 * F6_ROW),
+        c5_gradient: Lines::zeros(C5 * S4),
         sums: ConvSums::default(),
     };
     // Each stage finds what those before it leave.

@@ -26,6 +26,7 @@ use crate::{
     Error,
     artifacts::RunDir,
     report::{EpochReport, Figures, Report},
+    terminal::say,
 };
 
 /// How training shows itself on the way; results do not depend on it.
@@ -201,8 +202,8 @@ impl Recorder {
         drop(journal);
         let line = entry.in_one_line(self.epochs);
         match &self.display {
-            Display::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
-            Display::Lines => eprintln!("{line}"),
+            Display::Bar(bar) => bar.suspend(|| say(&line)),
+            Display::Lines => say(&line),
             Display::Dashboard(_) | Display::None => {}
         }
     }

@@ -150,6 +150,45 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!((code, error.as_str()), (0, ""));
 }
 
+#[test]
+fn a_closed_standard_error_does_not_stop_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = lenet(&short(folder.path(), &["--progress", "lines"]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let (code, output, _) = finish(child.wait_with_output().unwrap());
+    assert_eq!(code, 0);
+    assert!(output.contains("test accuracy"), "{output}");
+}
+
+#[test]
+fn a_model_without_its_run_is_measured_on_the_test_set_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("copy.bpk");
+    fs::copy(full_run().0.path().join("model.bpk"), &model).unwrap();
+    let (code, _, error) = run(&["evaluate", arg(&model), "--split", "valid"]);
+    assert!(code == 1 && error.contains("nobody knows which pictures it learned from"), "{error}");
+    let (code, output, error) = run(&["evaluate", arg(&model)]);
+    assert!(code == 0 && output.starts_with("test accuracy 9") && error.contains("measured on MNIST"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn pictures_with_strange_names_or_without_an_end() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let strange = folder.path().join(std::ffi::OsStr::from_bytes(b"\xff.png"));
+    fs::copy(crate::common::project("tests/pictures/7.png"), &strange).unwrap();
+    let mut command = lenet(&["predict", arg(full_run().0.path()), "--json", "/dev/zero"]);
+    let (code, output, error) = finish(command.arg(&strange).output().unwrap());
+    let entries: Value = serde_json::from_str(&output).unwrap();
+    assert!(code == 1 && error.contains("/dev/zero: is larger than 100 MiB"), "{error}");
+    assert_eq!(entries[1]["digit"], 7);
+}
+
 fn long_training(folder: &Path, more: &[&str]) -> Child {
     lenet(&short(folder, &[&["--set", "training.epochs=6"], more].concat()))
         .stdout(Stdio::piped())

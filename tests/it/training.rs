@@ -127,6 +127,30 @@ fn a_resume_falls_back_from_a_damaged_checkpoint_and_refuses_other_settings() {
 }
 
 #[test]
+fn a_resume_that_would_have_to_start_over_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let config = eventful(5);
+    let report = train_quietly(&config, &run, Existing::Refuse).unwrap();
+    let dir = RunDir::open(&run).unwrap();
+    dir.write_report(&Report { status: Status::Interrupted, test: None, ..report.clone() }).unwrap();
+    let kept = dir.checkpoints();
+    assert!(!kept.contains(&1), "{kept:?}");
+    let error = train_quietly(&eventful(1), &run, Existing::Resume).unwrap_err().to_string();
+    assert!(error.contains("cannot be continued up to epoch 1") && error.contains("--force"), "{error}");
+    fs::remove_file(run.join("report.json")).unwrap();
+    let error = train_quietly(&config, &run, Existing::Resume).unwrap_err().to_string();
+    assert!(error.contains("report.json is missing"), "{error}");
+    assert_eq!(dir.checkpoints(), kept);
+    // What only lacks its model gets it back.
+    dir.write_report(&report).unwrap();
+    let model = fs::read(run.join("model.bpk")).unwrap();
+    fs::remove_file(run.join("model.bpk")).unwrap();
+    train_quietly(&config, &run, Existing::Resume).unwrap();
+    assert_eq!(fs::read(run.join("model.bpk")).unwrap(), model);
+}
+
+#[test]
 fn an_existing_run_is_never_overwritten_unasked() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
