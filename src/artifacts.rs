@@ -12,6 +12,10 @@ use crate::{Error, Result, config::Config, report::Report};
 
 const CONFIG: &str = "config.toml";
 const REPORT: &str = "report.json";
+const METRICS_CSV: &str = "metrics.csv";
+const PAGE: &str = "report.html";
+/// Where TensorBoard looks for events.
+const TENSORBOARD: &str = "tensorboard";
 const MODEL: &str = "model.bpk";
 const LOCK: &str = ".lock";
 /// Burn's folder of checkpoints, and the three files that make up one.
@@ -118,6 +122,18 @@ impl RunDir {
         self.path.join(REPORT)
     }
 
+    /// The run as a page.
+    #[must_use]
+    pub fn page(&self) -> PathBuf {
+        self.path.join(PAGE)
+    }
+
+    /// The folder of TensorBoard's event files.
+    #[must_use]
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join(TENSORBOARD)
+    }
+
     /// The parameters after an epoch, while its checkpoint is kept.
     #[must_use]
     pub fn checkpoint(&self, epoch: usize) -> PathBuf {
@@ -170,7 +186,8 @@ impl RunDir {
         let mut text = serde_json::to_string_pretty(report)
             .map_err(|e| Error::Run(format!("{} cannot be written: {e}", path.display())))?;
         text.push('\n');
-        write_atomically(&path, text.as_bytes())
+        write_atomically(&path, text.as_bytes())?;
+        write_atomically(&self.path.join(METRICS_CSV), report.metrics_csv().as_bytes())
     }
 
     /// Makes an epoch's parameters the run's model; gives their SHA-256.
@@ -247,11 +264,12 @@ impl RunDir {
     /// Removes a run's files and nothing else. The config goes last: without it the rest would no longer be a run's.
     fn clear(&self) -> Result<()> {
         self.rewind(0)?;
-        for folder in METRICS.into_iter().chain([CHECKPOINTS]) {
+        remove_where(&self.tensorboard(), |name| name.starts_with("events.out.tfevents."))?;
+        for folder in METRICS.into_iter().chain([CHECKPOINTS, TENSORBOARD]) {
             // A folder that still holds something is not ours to remove.
             let _ = fs::remove_dir(self.path.join(folder));
         }
-        for name in [MODEL, REPORT, CONFIG] {
+        for name in [MODEL, REPORT, METRICS_CSV, PAGE, CONFIG] {
             let path = self.path.join(name);
             if path.exists() {
                 fs::remove_file(&path).map_err(Error::io("remove", &path))?;

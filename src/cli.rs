@@ -17,11 +17,13 @@ use serde_json::json;
 
 use crate::{
     Error, Result,
-    artifacts::Existing,
+    artifacts::{Existing, RunDir, write_atomically},
     config::Config,
     data::Splits,
     evaluation::evaluate,
     inference::Trained,
+    page::{self, Run},
+    sweep::{Axis, Plan, Point},
     terminal::{self, say},
     training::{Progress, train},
 };
@@ -42,6 +44,10 @@ enum Command {
     Evaluate(EvaluateArgs),
     /// Read pictures of digits with a trained net
     Predict(PredictArgs),
+    /// Write a run as a page, or several beside one another
+    Report(ReportArgs),
+    /// Train a config with other values of some keys, and compare
+    Sweep(SweepArgs),
     /// Measure the speed of training and reading on each device
     Bench {
         /// Print JSON
@@ -119,6 +125,43 @@ struct PredictArgs {
     json: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct ReportArgs {
+    /// The runs' folders
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// The page [default: report.html in the run's folder; comparison.html here for several]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write the charts as SVG files into a folder as well
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct SweepArgs {
+    /// The config file, such as configs/report.toml
+    config: PathBuf,
+    /// A key and its values, such as optimizer.learning_rate=1e-5,1e-4,1e-3; may be repeated for all combinations
+    #[arg(long, required = true, value_name = "KEY=VALUE,VALUE")]
+    over: Vec<String>,
+    /// Train each with so many seeds, from 1 on [default: the config's seed]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    seeds: u16,
+    /// Set a value of the config for all runs; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// The folder of all runs [default: artifacts/, the config's name and -sweep]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// How to show each run's progress
+    #[arg(long, value_enum, default_value = "none")]
+    progress: Progress,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum Split {
     /// Learned from
@@ -140,6 +183,8 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Predict(args) => args.run(),
+            Command::Report(args) => args.run(),
+            Command::Sweep(args) => args.run(),
             Command::Bench { json } => devices::bench(json),
             Command::Backends { measure, json } => devices::backends(measure, json),
         }
@@ -219,7 +264,7 @@ impl EvaluateArgs {
             Split::Test => ("test", &splits.test),
         };
         let evaluation = evaluate(&trained.net, set, &trained.device)?;
-        if self.json { print_json(&evaluation) } else { print(&text::evaluation(name, &evaluation)) }
+        if self.json { print_json(&evaluation) } else { print(&text::evaluation(name, &evaluation, set)) }
     }
 }
 
@@ -249,6 +294,47 @@ impl PredictArgs {
             print(&lines)?;
         }
         if failed == 0 { Ok(()) } else { Err(Error::SomePictures { failed, total: self.pictures.len() }) }
+    }
+}
+
+impl ReportArgs {
+    fn run(self) -> Result<()> {
+        let dirs = self.runs.iter().map(|path| RunDir::open(path)).collect::<Result<Vec<_>>>()?;
+        let read = |(colour, dir)| Ok(Run { colour, ..Run::read(dir)? });
+        let runs = dirs.iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
+        let (charts, path) = if let ([dir], [run]) = (&dirs[..], &runs[..]) {
+            let path = self.out.unwrap_or_else(|| dir.page());
+            page::write_single(dir, &path)?;
+            (run.charts(), path)
+        } else {
+            let path = self.out.unwrap_or_else(|| "comparison.html".into());
+            page::write_comparison("Comparison", &runs, &[], &path)?;
+            (page::comparison_charts(&runs), path)
+        };
+        let mut written = format!("{}\n", path.display());
+        if let Some(folder) = self.svg {
+            std::fs::create_dir_all(&folder).map_err(Error::io("create the folder", &folder))?;
+            for chart in charts {
+                let path = folder.join(format!("{}.svg", chart.name));
+                write_atomically(&path, chart.standalone()?.as_bytes())?;
+                written = written + &path.display().to_string() + "\n";
+            }
+        }
+        print(&written)
+    }
+}
+
+impl SweepArgs {
+    fn run(self) -> Result<()> {
+        let axes = self.over.iter().map(|over| Axis::parse(over)).collect::<Result<Vec<_>>>()?;
+        let stem = self.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = self.out.unwrap_or_else(|| Path::new("artifacts").join(format!("{stem}-sweep")));
+        let interrupter = stop_on_signal(self.progress)?;
+        let (config, overrides, seeds) = (self.config, self.overrides, self.seeds.into());
+        let plan = Plan { config, overrides, axes, seeds, folder };
+        let sweep = plan.run(self.progress, &interrupter, &|line| say(line))?;
+        let summaries: Vec<_> = sweep.points.iter().map(Point::summary).collect();
+        if self.json { print_json(&summaries) } else { print(&text::sweep(&plan.axes, &summaries, &sweep.page)) }
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Config {
     pub schedule: ScheduleConfig,
     /// `[loss]`
     pub loss: LossConfig,
+    /// `[logging]`
+    pub logging: LoggingConfig,
 }
 
 impl Default for Config {
@@ -42,6 +44,7 @@ impl Default for Config {
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             loss: LossConfig::default(),
+            logging: LoggingConfig::default(),
         }
     }
 }
@@ -67,11 +70,26 @@ pub struct DataConfig {
     pub validation: usize,
     /// How many of the remaining pictures are trained on; 0: all.
     pub train: usize,
+    /// How pixels become numbers.
+    pub scale: Scale,
+}
+
+/// How a pixel's byte becomes the number that the net sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// With MNIST's mean 0 and its standard deviation 1: `(byte / 255 - 0.1307) / 0.3081`.
+    #[default]
+    Standard,
+    /// 0 to 1: `byte / 255`.
+    Unit,
+    /// 0 to 255: the byte itself.
+    Byte,
 }
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { folder: PathBuf::new(), validation: 5000, train: 0 }
+        Self { folder: PathBuf::new(), validation: 5000, train: 0, scale: Scale::Standard }
     }
 }
 
@@ -175,6 +193,14 @@ pub enum Reduction {
     Mean,
     /// Their sum.
     Sum,
+}
+
+/// `[logging]`: what is written beside a run's own files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoggingConfig {
+    /// Each epoch's figures as an event file for TensorBoard.
+    pub tensorboard: bool,
 }
 
 /// More pictures than a mini-batch has.

@@ -13,7 +13,10 @@ pub use self::{
     loader::{Batch, BatchLoader, images_tensor},
     mnist::load_mnist,
 };
-use crate::{Error, Result, config::Config};
+use crate::{
+    Error, Result,
+    config::{Config, Scale},
+};
 
 /// Pictures in MNIST's training set.
 pub const TRAIN_IMAGES: usize = 60_000;
@@ -31,6 +34,7 @@ pub struct ImageSet {
     labels: Arc<[u8]>,
     /// Which of them belong to this set, in its order.
     members: Arc<[u32]>,
+    scale: Scale,
 }
 
 impl std::fmt::Debug for ImageSet {
@@ -53,7 +57,7 @@ impl ImageSet {
             return Err(Error::Data(format!("label {label} of picture {i} is above 9; ten classes are expected")));
         }
         let members = (0..u32::try_from(labels.len()).map_err(|_| Error::Data("too many pictures".into()))?).collect();
-        Ok(Self { pixels: pixels.into(), labels: labels.into(), members })
+        Ok(Self { pixels: pixels.into(), labels: labels.into(), members, scale: Scale::default() })
     }
 
     /// How many pictures.
@@ -85,6 +89,18 @@ impl ImageSet {
     #[must_use]
     pub fn label(&self, index: usize) -> u8 {
         self.labels[self.members[index] as usize]
+    }
+
+    /// How its pixels become numbers.
+    #[must_use]
+    pub fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// The same pictures, their pixels on another scale.
+    #[must_use]
+    pub fn on_scale(self, scale: Scale) -> Self {
+        Self { scale, ..self }
     }
 
     /// The part from `start` to `end`, cut to what is there.
@@ -122,6 +138,7 @@ impl Splits {
     pub fn load(config: &Config) -> Result<Self> {
         let folder = &config.data.folder;
         let (train, test) = if folder == Path::new("") { load_mnist()? } else { read_folder(folder)? };
+        let [train, test] = [train, test].map(|set| set.on_scale(config.data.scale));
         let (total, held_back) = (train.len(), config.data.validation);
         if held_back >= total {
             return Err(Error::Data(format!(

@@ -70,6 +70,10 @@ pub enum Error {
     #[error("training failed: {0}")]
     Training(String),
 
+    /// A page or a figure could not be made.
+    #[error("{0}")]
+    Page(String),
+
     /// The loss is no longer a number.
     #[error(
         "training diverged: the loss is no longer a finite number in epoch {epoch}. \

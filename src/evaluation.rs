@@ -8,12 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    data::{BatchLoader, CLASSES, ImageSet},
+    data::{BatchLoader, CLASSES, ImageSet, images_tensor},
     model::LeNet5,
 };
 
 /// Pictures read at once.
 const BATCH_SIZE: usize = 1000;
+/// Bins of confidence in which calibration is measured.
+const BINS: usize = 10;
+/// How many of the misses are kept one by one.
+const KEPT_MISSES: usize = 100;
 
 /// What a net makes of a set of labelled pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +34,64 @@ pub struct Evaluation {
     pub classes: Vec<ClassFigures>,
     /// `confusion[label][answer]`: how many pictures of a label got which answer.
     pub confusion: [[usize; CLASSES]; CLASSES],
+    /// How sure the net was against how often it was right, from the least sure to the surest.
+    #[serde(default)]
+    pub calibration: Vec<CalibrationBin>,
+    /// The mean gap between the two, 0 to 1: the expected calibration error over ten bins.
+    ///
+    /// Source: Guo et al. 2017, section 2, <https://arxiv.org/abs/1706.04599>.
+    #[serde(default)]
+    pub calibration_error: f64,
+    /// The misses that the net was surest of, at most a hundred.
+    #[serde(default)]
+    pub worst: Vec<Miss>,
+}
+
+/// The pictures whose answer had a probability in one tenth of 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CalibrationBin {
+    /// How many pictures.
+    pub images: usize,
+    /// The mean probability of their answers, 0 to 1.
+    pub confidence: f64,
+    /// The share read rightly, 0 to 1.
+    pub accuracy: f64,
+}
+
+/// A picture that was read wrongly.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Miss {
+    /// Its place in the set, from 0.
+    pub index: usize,
+    /// What it is.
+    pub label: usize,
+    /// What was read.
+    pub answer: usize,
+    /// The probability of the answer, 0 to 1.
+    pub probability: f64,
+    /// The probability of the label, 0 to 1.
+    pub probability_of_label: f64,
+}
+
+/// The share of units that stay at zero for each picture of a set, 0 to 1: of a map, when no place of it ever fires.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DeadUnits {
+    /// Of C1's 6 maps.
+    pub c1: f64,
+    /// Of C3's 16 maps.
+    pub c3: f64,
+    /// Of C5's 120 units.
+    pub c5: f64,
+    /// Of F6's 84 units.
+    pub f6: f64,
+}
+
+impl DeadUnits {
+    /// Of C5's and F6's 204 units together.
+    #[must_use]
+    pub fn dense(self) -> f64 {
+        (self.c5 * 120.0 + self.f6 * 84.0) / 204.0
+    }
 }
 
 /// One class's share in an [`Evaluation`].
@@ -45,8 +107,35 @@ pub struct ClassFigures {
     pub recall: Option<f64>,
 }
 
-impl Evaluation {
-    fn new(confusion: &[[usize; CLASSES]; CLASSES], loss_sum: f64) -> Self {
+/// What an evaluation counts on its way.
+#[derive(Default)]
+struct Count {
+    confusion: [[usize; CLASSES]; CLASSES],
+    loss: f64,
+    /// Pictures, hits and the sum of confidences of each bin.
+    bins: [(usize, usize, f64); BINS],
+    misses: Vec<Miss>,
+}
+
+impl Count {
+    fn add(&mut self, index: usize, label: usize, logits: &[f32; CLASSES]) {
+        let answer = largest(logits);
+        let loss = cross_entropy(logits, label);
+        let probability = (-cross_entropy(logits, answer)).exp();
+        self.confusion[label][answer] += 1;
+        self.loss += loss;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10; NaN becomes 0")]
+        let bin = ((probability * BINS as f64) as usize).min(BINS - 1);
+        self.bins[bin].0 += 1;
+        self.bins[bin].1 += usize::from(label == answer);
+        self.bins[bin].2 += probability;
+        if label != answer {
+            self.misses.push(Miss { index, label, answer, probability, probability_of_label: (-loss).exp() });
+        }
+    }
+
+    fn finish(mut self) -> Evaluation {
+        let confusion = self.confusion;
         let images: usize = confusion.as_flattened().iter().sum();
         let hits: usize = (0..CLASSES).map(|c| confusion[c][c]).sum();
         let classes = (0..CLASSES)
@@ -62,13 +151,29 @@ impl Evaluation {
                 }
             })
             .collect();
-        Self {
+        let calibration: Vec<CalibrationBin> = self
+            .bins
+            .iter()
+            .filter(|(images, ..)| *images > 0)
+            .map(|&(images, hits, confidence)| CalibrationBin {
+                images,
+                confidence: confidence / images as f64,
+                accuracy: hits as f64 / images as f64,
+            })
+            .collect();
+        let gap = |bin: &CalibrationBin| (bin.confidence - bin.accuracy).abs() * bin.images as f64;
+        self.misses.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        self.misses.truncate(KEPT_MISSES);
+        Evaluation {
             images,
-            loss: loss_sum / images.max(1) as f64,
+            loss: self.loss / images.max(1) as f64,
             accuracy: share(hits, images).unwrap_or(0.0),
             misses: images - hits,
             classes,
-            confusion: *confusion,
+            confusion,
+            calibration_error: calibration.iter().map(gap).sum::<f64>() / images.max(1) as f64,
+            calibration,
+            worst: self.misses,
         }
     }
 }
@@ -86,21 +191,36 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
         return Err(Error::Data("there are no pictures in this split".into()));
     }
     let loader = BatchLoader::new(set.clone(), BATCH_SIZE, device.clone());
-    let (mut confusion, mut loss_sum) = ([[0; CLASSES]; CLASSES], 0.0);
+    let mut count = Count::default();
     let mut index = 0;
     for batch in loader.iter() {
         let batch = batch.map_err(|e| Error::Data(e.to_string()))?;
         for logits in rows(net.forward(batch.images))? {
-            let label = usize::from(set.label(index));
-            confusion[label][largest(&logits)] += 1;
-            loss_sum += cross_entropy(&logits, label);
+            count.add(index, usize::from(set.label(index)), &logits);
             index += 1;
         }
     }
-    if !loss_sum.is_finite() {
+    if !count.loss.is_finite() {
         return Err(Error::Data("the net's answers are no numbers: its parameters are damaged or diverged".into()));
     }
-    Ok(Evaluation::new(&confusion, loss_sum))
+    Ok(count.finish())
+}
+
+/// Which units never fire for the first thousand pictures of a set.
+///
+/// # Errors
+/// The device fails.
+pub fn dead_units(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<DeadUnits> {
+    let set = set.slice(0, BATCH_SIZE);
+    let layers = net.layers(images_tensor((0..set.len()).map(|i| set.image(i)), set.scale(), device));
+    let [c1, c3] = [layers.s2, layers.s4].map(|maps| maps.max_dim(3).max_dim(2).flatten::<2>(1, 3));
+    let [c1, c3, c5, f6] = [c1, c3, layers.c5, layers.f6].map(|units| {
+        let strongest = units.max_dim(0).try_into_data().map_err(|e| Error::Device(e.to_string()))?;
+        let strongest: Vec<f32> = strongest.iter().collect();
+        let dead = strongest.iter().filter(|unit| **unit <= 0.0).count();
+        Ok(dead as f64 / strongest.len() as f64)
+    });
+    Ok(DeadUnits { c1: c1?, c3: c3?, c5: c5?, f6: f6? })
 }
 
 /// The rows of a `[batch, 10]` tensor.

@@ -58,7 +58,8 @@ impl Trained {
         if pictures.is_empty() {
             return Ok(Vec::new());
         }
-        rows(self.net.probabilities(images_tensor(pictures.iter().map(<[u8; PIXELS]>::as_slice), &self.device)))
+        let pictures = pictures.iter().map(<[u8; PIXELS]>::as_slice);
+        rows(self.net.probabilities(images_tensor(pictures, self.config.data.scale, &self.device)))
     }
 
     /// Reads picture files; each has its own result.

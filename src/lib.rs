@@ -10,6 +10,8 @@
 //! - [`report`]: the figures of a run.
 //! - [`artifacts`]: a run's folder.
 //! - [`training`]: Burn's learner, wired.
+//! - [`page`]: a run, or several, as a page.
+//! - [`sweep`]: many runs beside one another.
 //! - [`picture`]: from any picture of a digit to one of MNIST's kind.
 //! - [`inference`]: a trained net at work.
 //! - [`mod@bench`]: how fast all this is.
@@ -27,10 +29,12 @@ pub mod evaluation;
 pub mod inference;
 pub mod model;
 mod ops;
+pub mod page;
 pub mod panics;
 pub mod picture;
 mod pool;
 pub mod report;
+pub mod sweep;
 pub mod terminal;
 pub mod training;
 

@@ -60,6 +60,25 @@ pub struct LeNet5 {
     pub operators: Operators,
 }
 
+/// What each layer puts out, after `ReLU`.
+#[derive(Debug, Clone)]
+pub struct Layers {
+    /// `[batch, 6, 28, 28]`
+    pub c1: Tensor<4>,
+    /// `[batch, 6, 14, 14]`
+    pub s2: Tensor<4>,
+    /// `[batch, 16, 10, 10]`
+    pub c3: Tensor<4>,
+    /// `[batch, 16, 5, 5]`
+    pub s4: Tensor<4>,
+    /// `[batch, 120]`
+    pub c5: Tensor<2>,
+    /// `[batch, 84]`
+    pub f6: Tensor<2>,
+    /// `[batch, 10]`, logits
+    pub output: Tensor<2>,
+}
+
 impl LeNet5 {
     /// A net with random parameters, U(±1/√fan-in), drawn from the device's seed when they are first used.
     #[must_use]
@@ -117,11 +136,23 @@ impl LeNet5 {
 
     /// Logits by Burn's own operators.
     fn compose(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = self.s2.forward(self.relu.forward(self.c1.forward(images))); // [batch, 6, 14, 14]
-        let x = self.s4.forward(self.relu.forward(self.c3.forward(x))); // [batch, 16, 5, 5]
-        let x = self.relu.forward(self.c5.forward(x)).flatten::<2>(1, 3); // [batch, 120]
-        let x = self.relu.forward(self.f6.forward(x)); // [batch, 84]
-        self.output.forward(x) // [batch, 10]
+        self.layers(images).output
+    }
+
+    /// What each layer puts out, by Burn's own operators.
+    ///
+    /// # Shapes
+    /// images `[batch, 1, 32, 32]`; the outputs as [`Layers`] says
+    #[must_use]
+    pub fn layers(&self, images: Tensor<4>) -> Layers {
+        let c1 = self.relu.forward(self.c1.forward(images));
+        let s2 = self.s2.forward(c1.clone());
+        let c3 = self.relu.forward(self.c3.forward(s2.clone()));
+        let s4 = self.s4.forward(c3.clone());
+        let c5 = self.relu.forward(self.c5.forward(s4.clone())).flatten::<2>(1, 3);
+        let f6 = self.relu.forward(self.f6.forward(c5.clone()));
+        let output = self.output.forward(f6.clone());
+        Layers { c1, s2, c3, s4, c5, f6, output }
     }
 
     /// The probability of each class.

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Config, evaluation::Evaluation, model::PARAMETERS};
+use crate::{
+    config::Config,
+    evaluation::{DeadUnits, Evaluation},
+    model::PARAMETERS,
+};
 
 /// The version of Burn that this program is built on, as `Cargo.toml` pins it.
 const BURN: &str = "0.22.1";
@@ -35,6 +39,9 @@ pub struct Report {
     pub seconds: f64,
     /// The best epoch on the test set.
     pub test: Option<Evaluation>,
+    /// The units of the best epoch that no picture of the test set wakes.
+    #[serde(default)]
+    pub dead_units: Option<DeadUnits>,
     /// SHA-256 of `model.bpk`.
     pub model_sha256: Option<String>,
 }
@@ -121,8 +128,22 @@ impl Report {
             best_epoch: None,
             seconds: 0.0,
             test: None,
+            dead_units: None,
             model_sha256: None,
         }
+    }
+
+    /// The figures of each epoch as CSV with a header; what there is not is left empty.
+    #[must_use]
+    pub fn metrics_csv(&self) -> String {
+        let header =
+            "epoch,train_loss,train_accuracy,valid_loss,valid_accuracy,learning_rate,seconds,images_per_second\n";
+        let row = |e: &EpochReport| {
+            let valid = e.valid.map_or(",".to_owned(), |v| format!("{},{}", v.loss, v.accuracy));
+            let (loss, accuracy) = (e.train.loss, e.train.accuracy);
+            format!("{},{loss},{accuracy},{valid},{},{},{}\n", e.epoch, e.learning_rate, e.seconds, e.images_per_second)
+        };
+        self.epochs.iter().fold(header.to_owned(), |csv, epoch| csv + &row(epoch))
     }
 
     /// Appends an epoch, and finds the best one anew.
@@ -134,7 +155,7 @@ impl Report {
     /// Forgets what came after an epoch.
     pub fn truncate(&mut self, epochs: usize) {
         self.epochs.truncate(epochs);
-        self.test = None;
+        (self.test, self.dead_units) = (None, None);
         self.model_sha256 = None;
         self.update();
     }

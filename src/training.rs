@@ -3,6 +3,7 @@
 mod loss;
 mod progress;
 mod schedule;
+mod tensorboard;
 
 use std::{path::Path, sync::Arc};
 
@@ -21,6 +22,7 @@ use burn::{
 use self::{
     loss::MeanLoss,
     progress::{Recorder, SharedJournal},
+    tensorboard::EventFile,
 };
 pub use self::{progress::Progress, schedule::Schedule};
 use crate::{
@@ -29,9 +31,9 @@ use crate::{
     backend::{Found, select},
     config::{Config, OptimizerConfig},
     data::{BatchLoader, Splits},
-    evaluation::evaluate,
+    evaluation::{dead_units, evaluate},
     model::LeNet5,
-    panics, pool,
+    page, panics, pool,
     report::{Report, Status},
     terminal::say,
 };
@@ -40,7 +42,7 @@ use crate::{
 const KEPT_CHECKPOINTS: usize = 2;
 
 /// Settings that may change when a run is resumed.
-const CHANGEABLE: [&str; 3] = ["backend", "training.epochs", "training.patience"];
+const CHANGEABLE: [&str; 4] = ["backend", "training.epochs", "training.patience", "logging.tensorboard"];
 
 /// Trains as the config says, into a run's folder.
 ///
@@ -109,9 +111,11 @@ pub fn train(
         report.model_sha256 = Some(run.choose_model(best)?);
         let net = LeNet5::load(&run.model(), &device)?.with_operators(config.operators);
         report.test = Some(evaluate(&net, &splits.test, &device)?);
+        report.dead_units = Some(dead_units(&net, &splits.test, &device)?);
     }
     report.status = Status::Complete;
     run.write_report(&report)?;
+    write_page(&run, progress);
     Ok(report)
 }
 
@@ -195,8 +199,10 @@ fn learn(
     let net =
         LeNet5::seeded(config.seed, &training_device).with_loss(config.loss.clone()).with_operators(config.operators);
 
+    let events =
+        config.logging.tensorboard.then(|| EventFile::create(&run.tensorboard(), &report.epochs)).transpose()?;
     let journal = SharedJournal::new(report);
-    let recorder = Recorder::new(progress, journal.clone(), run.clone(), schedule.clone(), interrupter.clone());
+    let recorder = Recorder::new(progress, journal.clone(), run.clone(), events, schedule.clone(), interrupter.clone());
     let mut training = SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(valid))
         .metrics((MeanLoss::new(), AccuracyMetric::new()))
         .metric_train_numeric(LearningRateMetric::new())
@@ -233,7 +239,21 @@ fn learn(
     };
     // The first failure counts; a full disk, say, will not take this either.
     let _ = run.write_report(&Report { status, ..report });
+    if status == Status::Diverged {
+        write_page(run, progress);
+    }
     Err(failure)
+}
+
+/// The run as a page. It can be made again, so a fault here does not spoil the run.
+fn write_page(run: &RunDir, progress: Progress) {
+    let written =
+        panics::catch(|| page::write_single(run, &run.page())).unwrap_or_else(|panic| Err(Error::Page(panic)));
+    if let Err(error) = written
+        && progress != Progress::None
+    {
+        say(format!("the run is whole, but its page is not there: {error}. `lenet report` writes it anew"));
+    }
 }
 
 fn interrupted(why: &str, report: &Report) -> Error {

@@ -3,7 +3,14 @@
 use std::{fmt::Write, path::Path};
 
 use super::devices::{DeviceRow, Row};
-use crate::{bench::Speed, data::CLASSES, evaluation::Evaluation, inference::Reading, report::Report};
+use crate::{
+    bench::Speed,
+    data::{CLASSES, ImageSet, SIDE},
+    evaluation::{Evaluation, Miss},
+    inference::Reading,
+    report::Report,
+    sweep::{Axis, PointSummary, Spread},
+};
 
 fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
@@ -26,12 +33,12 @@ pub(super) fn training(report: &Report, folder: &Path) -> String {
     }
     let per_epoch = report.seconds / report.epochs.len().max(1) as f64;
     let _ = writeln!(text, "trained in {:.1} s on {}, {per_epoch:.1} s an epoch", report.seconds, report.backend);
-    let _ = writeln!(text, "the run is in {}", folder.display());
+    let _ = writeln!(text, "the run is in {}, its page is {}", folder.display(), folder.join("report.html").display());
     text
 }
 
 /// An evaluation: the figures, each class, and which digits are taken for which.
-pub(super) fn evaluation(split: &str, evaluation: &Evaluation) -> String {
+pub(super) fn evaluation(split: &str, evaluation: &Evaluation, set: &ImageSet) -> String {
     let mut text = format!(
         "{split} accuracy {}: {} misses of {} pictures, loss {:.4}\n\ndigit  pictures  precision  recall\n",
         percent(evaluation.accuracy),
@@ -57,6 +64,79 @@ pub(super) fn evaluation(split: &str, evaluation: &Evaluation) -> String {
         }
         text.push('\n');
     }
+    text + &misses(&evaluation.worst, set)
+}
+
+/// How many misses are drawn, and how many side by side.
+const DRAWN: usize = 10;
+const BESIDE: usize = 5;
+
+/// The misses that the net was surest of, drawn.
+fn misses(worst: &[Miss], set: &ImageSet) -> String {
+    let mut text = String::new();
+    if worst.is_empty() {
+        return text;
+    }
+    text += "\nthe misses it was surest of: label \u{2192} answer, and how sure\n";
+    for row in worst[..worst.len().min(DRAWN)].chunks(BESIDE) {
+        let drawn: Vec<[String; SIDE / 4]> = row.iter().map(|miss| braille(set.image(miss.index))).collect();
+        for line in 0..SIDE / 4 {
+            let line: Vec<&str> = drawn.iter().map(|picture| picture[line].as_str()).collect();
+            let _ = writeln!(text, "  {}", line.join("  "));
+        }
+        let caption = |miss: &Miss| format!("{} \u{2192} {}  {}", miss.label, miss.answer, percent(miss.probability));
+        let captions: Vec<String> = row.iter().map(|miss| format!("{:<14}", caption(miss))).collect();
+        let _ = writeln!(text, "  {}\n", captions.join("  ").trim_end());
+    }
+    text.pop();
+    text
+}
+
+/// A picture in dots, two by four to a character: 14 characters in 7 lines.
+fn braille(pixels: &[u8]) -> [String; SIDE / 4] {
+    /// The bit of each dot in a character from U+2800 on, row by row.
+    const DOTS: [u32; 8] = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
+    /// From this brightness on there is a dot.
+    const INK: u8 = 96;
+    std::array::from_fn(|line| {
+        let character = |column: usize| {
+            let lit = (0..8).filter(|dot| pixels[(line * 4 + dot / 2) * SIDE + column * 2 + dot % 2] >= INK);
+            char::from_u32(0x2800 + lit.map(|dot| DOTS[dot]).sum::<u32>()).unwrap_or(' ')
+        };
+        (0..SIDE / 2).map(character).collect()
+    })
+}
+
+/// The table of a sweep.
+pub(super) fn sweep(axes: &[Axis], points: &[PointSummary], page: &Path) -> String {
+    let spread = |spread: Option<Spread>| {
+        spread.map_or("-".to_owned(), |s| format!("{:.2} % \u{b1} {:.2}", s.mean * 100.0, s.deviation * 100.0))
+    };
+    let widths: Vec<usize> = axes
+        .iter()
+        .map(|axis| axis.values.iter().map(String::len).chain([axis.key.len()]).max().unwrap_or_default())
+        .collect();
+    let mut text = String::new();
+    for (axis, width) in axes.iter().zip(&widths) {
+        let _ = write!(text, "{:<width$}  ", axis.key);
+    }
+    text += "runs  diverged        validation              test  train loss  dead units\n";
+    for point in points {
+        for (value, width) in point.values.iter().zip(&widths) {
+            let _ = write!(text, "{value:<width$}  ");
+        }
+        let loss = point.train_loss.map_or("-".to_owned(), |loss| format!("{:.4}", loss.mean));
+        let dead = point.dead_units.map_or("-".to_owned(), |dead| format!("{:.0} %", dead.mean * 100.0));
+        let _ = writeln!(
+            text,
+            "{:>4}  {:>8}  {:>16}  {:>16}  {loss:>10}  {dead:>10}",
+            point.runs,
+            point.diverged,
+            spread(point.valid_accuracy),
+            spread(point.test_accuracy),
+        );
+    }
+    let _ = writeln!(text, "the comparison is in {}", page.display());
     text
 }
 

@@ -17,7 +17,7 @@ use burn::{
 };
 
 use super::{ImageSet, PIXELS, SIDE};
-use crate::model::INPUT_SIDE;
+use crate::{config::Scale, model::INPUT_SIDE};
 
 /// Mean and standard deviation of MNIST's training pixels on a scale of 0 to 1.
 ///
@@ -29,43 +29,59 @@ const STD: f32 = 0.3081;
 const MARGIN: usize = (INPUT_SIDE - SIDE) / 2;
 
 /// What the net sees for each byte of a picture.
-static NORMALISED: [f32; 256] = {
+type Table = [f32; 256];
+
+const fn table(mean: f32, deviation: f32) -> Table {
     let mut table = [0.0; 256];
     let mut byte = 0;
     while byte < 256 {
         #[expect(clippy::cast_precision_loss, reason = "0 to 255 are exact")]
         let value = byte as f32 / 255.0;
-        table[byte] = (value - MEAN) / STD;
+        table[byte] = (value - mean) / deviation;
         byte += 1;
     }
     table
-};
+}
+
+static STANDARD: Table = table(MEAN, STD);
+static UNIT: Table = table(0.0, 1.0);
+static BYTE: Table = table(0.0, 1.0 / 255.0);
+
+impl Scale {
+    fn table(self) -> &'static Table {
+        match self {
+            Self::Standard => &STANDARD,
+            Self::Unit => &UNIT,
+            Self::Byte => &BYTE,
+        }
+    }
+}
 
 /// A mini-batch.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// `[batch, 1, 32, 32]`, normalised.
+    /// `[batch, 1, 32, 32]`, on the net's scale.
     pub images: Tensor<4>,
     /// `[batch]`, labels 0-9.
     pub targets: Tensor<1, Int>,
 }
 
-/// Pictures as the net takes them: normalised, 28x28 centred in 32x32 of background.
+/// Pictures as the net takes them: on its scale, 28x28 centred in 32x32 of background.
 ///
 /// # Shapes
 /// `n` slices of 784 bytes -> `[n, 1, 32, 32]`
-pub fn images_tensor<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, device: &Device) -> Tensor<4> {
-    Tensor::from_data(images_data(images), device)
+pub fn images_tensor<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale, device: &Device) -> Tensor<4> {
+    Tensor::from_data(images_data(images, scale), device)
 }
 
-fn images_data<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>) -> TensorData {
-    let count = images.len();
-    let mut pixels = vec![NORMALISED[0]; count * INPUT_SIDE * INPUT_SIDE];
+fn images_data<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale) -> TensorData {
+    let (count, table) = (images.len(), scale.table());
+    let mut pixels = vec![table[0]; count * INPUT_SIDE * INPUT_SIDE];
     for (image, field) in images.zip(pixels.chunks_exact_mut(INPUT_SIDE * INPUT_SIDE)) {
         debug_assert_eq!(image.len(), PIXELS);
         for (row, line) in image.chunks_exact(SIDE).zip(field.chunks_exact_mut(INPUT_SIDE).skip(MARGIN)) {
             for (byte, pixel) in row.iter().zip(&mut line[MARGIN..]) {
-                *pixel = NORMALISED[usize::from(*byte)];
+                *pixel = table[usize::from(*byte)];
             }
         }
     }
@@ -152,7 +168,7 @@ enum Preparation {
 
 impl Prepared {
     fn make(&self) -> [TensorData; 2] {
-        let images = images_data(self.range.clone().map(|i| self.set.image(i)));
+        let images = images_data(self.range.clone().map(|i| self.set.image(i)), self.set.scale());
         let targets: Vec<i32> = self.range.clone().map(|i| i32::from(self.set.label(i))).collect();
         [images, TensorData::new(targets, [self.range.len()])]
     }

@@ -21,6 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{
     loss::{ACCURACY, LOSS},
     schedule::Schedule,
+    tensorboard::EventFile,
 };
 use crate::{
     Error,
@@ -110,6 +111,7 @@ impl Partial {
 pub(super) struct Recorder {
     journal: SharedJournal,
     run: Arc<RunDir>,
+    events: Option<EventFile>,
     schedule: Schedule,
     interrupter: Interrupter,
     display: Display,
@@ -126,6 +128,7 @@ impl Recorder {
         progress: Progress,
         journal: SharedJournal,
         run: Arc<RunDir>,
+        events: Option<EventFile>,
         schedule: Schedule,
         interrupter: Interrupter,
     ) -> Self {
@@ -144,6 +147,7 @@ impl Recorder {
         Self {
             journal,
             run,
+            events,
             schedule,
             interrupter,
             display,
@@ -195,7 +199,9 @@ impl Recorder {
             images_per_second: report.train_images as f64 / self.train.seconds.max(1e-9),
         };
         report.push(entry);
-        if let Err(error) = self.run.write_report(report) {
+        let written = self.run.write_report(report);
+        let written = written.and_then(|()| self.events.as_ref().map_or(Ok(()), |events| events.append(&entry)));
+        if let Err(error) = written {
             journal.failure = Some(error);
             self.interrupter.stop(Some("the report could not be written"));
         }

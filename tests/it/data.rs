@@ -6,7 +6,7 @@ use burn::{data::dataloader::DataLoader, prelude::*};
 use flate2::{Compression, write::GzEncoder};
 use insta::assert_snapshot;
 use lenet::{
-    config::Config,
+    config::{Config, Scale},
     data::{BatchLoader, ImageSet, Splits, images_tensor, load_mnist, read_folder},
 };
 
@@ -107,13 +107,18 @@ fn a_wrong_folder_is_refused_with_the_file_at_fault() {
 fn a_batch_is_normalised_and_centred() {
     let mut picture = [0; 784];
     picture[0] = 255;
-    let tensor = images_tensor([&picture[..]].into_iter(), &Device::flex());
+    let tensor = images_tensor([&picture[..]].into_iter(), Scale::Standard, &Device::flex());
     assert_eq!(tensor.dims(), [1, 1, 32, 32]);
     let pixels: Vec<f32> = tensor.into_data().iter().collect();
     let (ground, ink) = ((0.0 - 0.1307) / 0.3081, (1.0 - 0.1307) / 0.3081);
     for (place, pixel) in pixels.iter().enumerate() {
         let expected = if place == 2 * 32 + 2 { ink } else { ground };
         assert!((pixel - expected).abs() < 1e-6, "{place}: {pixel}");
+    }
+    for (scale, ink) in [(Scale::Unit, 1.0), (Scale::Byte, 255.0)] {
+        let tensor = images_tensor([&picture[..]].into_iter(), scale, &Device::flex());
+        let pixels: Vec<f32> = tensor.into_data().iter().collect();
+        assert!((pixels[2 * 32 + 2] - ink).abs() < 1e-4 && pixels.iter().filter(|v| **v == 0.0).count() == 1023);
     }
 }
 

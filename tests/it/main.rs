@@ -9,6 +9,7 @@ mod config;
 mod data;
 mod model;
 mod operator;
+mod page;
 mod pictures;
 mod textbook;
 mod training;

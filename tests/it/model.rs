@@ -82,7 +82,7 @@ fn loss(net: &LeNet5, images: &Tensor<4>, targets: &Tensor<1, Int>) -> Tensor<1>
 fn gradients_agree_with_finite_differences() {
     let device = Device::flex().autodiff();
     let set = &splits().train;
-    let images = images_tensor((0..6).map(|i| set.image(i)), &device).cast(FloatDType::F64);
+    let images = images_tensor((0..6).map(|i| set.image(i)), set.scale(), &device).cast(FloatDType::F64);
     let targets: Vec<i32> = (0..6).map(|i| i32::from(set.label(i))).collect();
     let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [6]), &device);
     let net = LeNet5::seeded(3, &device).map(&mut ToF64);

@@ -26,7 +26,7 @@ pub fn images(kind: usize, count: usize, seed: u64) -> Vec<f32> {
             let set = &splits().train;
             let first = random.random_range(0..set.len() - count);
             let pictures = (first..first + count).map(|i| set.image(i)).collect::<Vec<_>>();
-            images_tensor(pictures.into_iter(), &Device::flex()).into_data().iter().collect()
+            images_tensor(pictures.into_iter(), set.scale(), &Device::flex()).into_data().iter().collect()
         }
         1 => (0..count * 1024).map(|_| random.random_range(-2.0..2.0)).collect(),
         // Ties in every pooling window.

@@ -1,0 +1,282 @@
+//! A run, or several beside one another, as one page that opens anywhere: no script, no second file.
+
+mod charts;
+mod pictures;
+
+use std::path::Path;
+
+use burn::tensor::Tensor;
+use minijinja::Environment;
+use serde::Serialize;
+use serde_json::json;
+
+pub use self::charts::{Chart, Legend, Series};
+use self::{
+    charts::{DARK, LIGHT},
+    pictures::{Palette, sprite},
+};
+use crate::{
+    Error, Result,
+    artifacts::{RunDir, write_atomically},
+    backend,
+    config::Config,
+    data::{ImageSet, SIDE, Splits, images_tensor},
+    evaluation::{DeadUnits, Evaluation, Miss},
+    model::LeNet5,
+    report::{EpochReport, Figures, Report, Status},
+};
+
+const TEMPLATE: &str = include_str!("page/page.html");
+
+/// A run as the page needs it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The folder's name.
+    pub name: String,
+    /// Its settings.
+    pub config: Config,
+    /// Its figures.
+    pub report: Report,
+    /// Which of the colours it has in a comparison.
+    pub colour: usize,
+}
+
+impl Run {
+    /// Reads a run's settings and figures.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn read(run: &RunDir) -> Result<Self> {
+        let path = run.path().canonicalize().unwrap_or_else(|_| run.path().to_owned());
+        let name = path.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
+        Ok(Self { name, config: run.read_config()?, report: run.read_report()?, colour: 0 })
+    }
+
+    /// The error rate, the loss and the learning rate against the epochs, and how sure against how often right.
+    #[must_use]
+    pub fn charts(&self) -> Vec<Chart> {
+        let epochs = &self.report.epochs;
+        let both = |of: fn(&Figures) -> f64| {
+            let valid = epochs.iter().filter_map(|e| Some((e.epoch as f64, of(&e.valid?)))).collect();
+            vec![
+                line("training", 0, epochs.iter().map(|e| (e.epoch as f64, of(&e.train))).collect()),
+                line("validation", 1, valid),
+            ]
+        };
+        let mut errors = both(|figures| 1.0 - figures.accuracy);
+        if let (Some(test), Some(best)) = (&self.report.test, self.report.best_epoch) {
+            errors.push(Series { dots: true, ..line("test", 2, vec![(best as f64, 1.0 - test.accuracy)]) });
+        }
+        let rates = epochs.iter().map(|e| (e.epoch as f64, e.learning_rate)).collect();
+        let mut charts = vec![
+            Chart::new("error", "epoch", "error rate", true, errors),
+            Chart::new("loss", "epoch", "loss", false, both(|figures| figures.loss)),
+            Chart {
+                log_y: false,
+                ..Chart::new("learning-rate", "epoch", "learning rate", false, vec![line("", 0, rates)])
+            },
+        ];
+        charts.extend(self.report.test.as_ref().filter(|test| !test.calibration.is_empty()).map(calibration));
+        charts
+    }
+}
+
+fn line(name: &str, colour: usize, points: Vec<(f64, f64)>) -> Series {
+    Series { name: name.to_owned(), colour, points, dots: false }
+}
+
+fn calibration(test: &Evaluation) -> Chart {
+    let measured: Vec<(f64, f64)> = test.calibration.iter().map(|bin| (bin.confidence, bin.accuracy)).collect();
+    let series = vec![line("as sure as right", 7, vec![(0.0, 0.0), (1.0, 1.0)]), line("measured", 0, measured)];
+    Chart {
+        log_y: false,
+        legend: Legend::Below,
+        ..Chart::new("calibration", "probability of the answer", "read rightly", true, series)
+    }
+}
+
+/// Writes the page of a run into its folder.
+///
+/// # Errors
+/// The run cannot be read, or the page not be written.
+pub fn write_single(dir: &RunDir, path: &Path) -> Result<()> {
+    let run = Run::read(dir)?;
+    let looked_at = match (&run.report.test, run.report.best_epoch) {
+        // Without its pictures the page still has its figures.
+        (Some(test), Some(_)) => Gallery::new(dir, &run.config, test).ok(),
+        _ => None,
+    };
+    let charts = figures(&run.charts())?;
+    let rows = run.report.test.as_ref().map(confusion_rows);
+    let page = render(&json!({
+        "title": run.name,
+        "report": run.report,
+        "status": run.report.status,
+        "config": run.config.to_toml()?,
+        "charts": charts,
+        "confusion": rows,
+        "gallery": looked_at,
+        "light": LIGHT,
+        "dark": DARK,
+    }))?;
+    write_atomically(path, page.as_bytes())
+}
+
+/// Writes a page that compares runs.
+///
+/// # Errors
+/// The page cannot be written.
+pub fn write_comparison(title: &str, runs: &[Run], extra: &[Chart], path: &Path) -> Result<()> {
+    let mut charts = extra.to_vec();
+    charts.extend(comparison_charts(runs));
+    let rows = runs.iter().map(|run| summary(runs, run)).collect::<Result<Vec<_>>>()?;
+    let charts = figures(&charts)?;
+    let page = render(&json!({ "title": title, "runs": rows, "charts": charts, "light": LIGHT, "dark": DARK }))?;
+    write_atomically(path, page.as_bytes())
+}
+
+/// The runs' error rates and losses against the epochs.
+#[must_use]
+pub fn comparison_charts(runs: &[Run]) -> Vec<Chart> {
+    let each = |of: &dyn Fn(&EpochReport) -> Option<f64>| -> Vec<Series> {
+        let points = |run: &Run| run.report.epochs.iter().filter_map(|e| Some((e.epoch as f64, of(e)?))).collect();
+        runs.iter().map(|run| line(&run.name, run.colour, points(run))).collect()
+    };
+    // Where every run has one, the validation set tells what an epoch came to; over the epoch itself the net changes.
+    let validated = runs.iter().flat_map(|run| &run.report.epochs).all(|e| e.valid.is_some());
+    let of = if validated { "validation" } else { "training" };
+    let figures = |e: &EpochReport| if validated { e.valid } else { Some(e.train) };
+    vec![
+        Chart::new("error", "epoch", &format!("error rate, {of}"), true, each(&|e| Some(1.0 - figures(e)?.accuracy))),
+        Chart::new("loss", "epoch", &format!("loss, {of}"), false, each(&|e| Some(figures(e)?.loss))),
+    ]
+}
+
+/// One run of a comparison.
+#[derive(Serialize)]
+struct Summary {
+    name: String,
+    colour: usize,
+    report: Report,
+    status: Status,
+    /// The share of C5's and F6's units that no picture wakes.
+    dead: Option<f64>,
+    /// In which settings it differs from the first.
+    differences: Vec<String>,
+}
+
+fn summary(runs: &[Run], run: &Run) -> Result<Summary> {
+    let differences = runs[0].config.differences(&run.config)?;
+    Ok(Summary {
+        name: run.name.clone(),
+        colour: run.colour,
+        report: run.report.clone(),
+        status: run.report.status,
+        dead: run.report.dead_units.map(DeadUnits::dense),
+        differences: differences.into_iter().map(|(key, values)| format!("{key}: {values}")).collect(),
+    })
+}
+
+/// A chart in the page.
+#[derive(Serialize)]
+struct Figure {
+    name: &'static str,
+    caption: String,
+    svg: String,
+}
+
+fn figures(charts: &[Chart]) -> Result<Vec<Figure>> {
+    let figure = |chart: &Chart| {
+        let caption = format!("{} against {}", chart.y, chart.x);
+        Ok(Figure { name: chart.name, caption, svg: chart.svg()? })
+    };
+    charts.iter().map(figure).collect()
+}
+
+/// A cell of the confusion matrix: how many, and how strongly to shade it, 0 to 100.
+#[derive(Serialize)]
+struct Cell {
+    count: usize,
+    shade: usize,
+    hit: bool,
+}
+
+fn confusion_rows(test: &Evaluation) -> Vec<Vec<Cell>> {
+    let cell = |label: usize, answer: usize, count: usize| {
+        let hit = label == answer;
+        let row: usize = test.confusion[label].iter().sum();
+        // A handful of misses is to be seen beside a thousand hits.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
+        let shade = ((count as f64 / row.max(1) as f64).sqrt() * 100.0) as usize;
+        Cell { count, shade: if hit { shade / 3 } else { (shade * 4).min(100) }, hit }
+    };
+    (0..10).map(|label| (0..10).map(|answer| cell(label, answer, test.confusion[label][answer])).collect()).collect()
+}
+
+/// What is shown in pictures.
+#[derive(Serialize)]
+struct Gallery {
+    misses: Vec<Shown>,
+    c1_filters: String,
+    c3_filters: String,
+    digit: String,
+    label: u8,
+    maps: Vec<(&'static str, String)>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    picture: String,
+    #[serde(flatten)]
+    miss: Miss,
+}
+
+impl Gallery {
+    fn new(dir: &RunDir, config: &Config, test: &Evaluation) -> Result<Self> {
+        dir.check_model()?;
+        let device = backend::host().ok_or_else(|| Error::Page("there is no CPU backend".into()))?;
+        let net = LeNet5::load(&dir.model(), &device)?;
+        let set = Splits::load(config)?.test;
+        let shown = |miss: &Miss| Ok(Shown { picture: digit(&set, miss.index)?, miss: *miss });
+        let misses = test.worst.iter().filter(|miss| miss.index < set.len()).map(shown).collect::<Result<_>>()?;
+        let layers = net.layers(images_tensor([set.image(0)].into_iter(), set.scale(), &device));
+        let map = |name, tensor: Tensor<4>, columns| {
+            let [_, _, side, _] = tensor.dims();
+            Ok((name, sprite(&numbers(tensor)?, side, columns, Palette::Ink)?))
+        };
+        Ok(Self {
+            misses,
+            c1_filters: sprite(&numbers(net.c1.weight.val())?, 5, 6, Palette::Signed)?,
+            // A column for each of the sixteen maps: Burn has a row for each.
+            c3_filters: sprite(&numbers(net.c3.weight.val().swap_dims(0, 1))?, 5, 16, Palette::Signed)?,
+            digit: digit(&set, 0)?,
+            label: set.label(0),
+            maps: vec![
+                map("C1, 6 of 28\u{d7}28", layers.c1, 6)?,
+                map("S2, 6 of 14\u{d7}14", layers.s2, 6)?,
+                map("C3, 16 of 10\u{d7}10", layers.c3, 8)?,
+                map("S4, 16 of 5\u{d7}5", layers.s4, 8)?,
+            ],
+        })
+    }
+}
+
+fn digit(set: &ImageSet, index: usize) -> Result<String> {
+    let pixels: Vec<f32> = set.image(index).iter().map(|byte| f32::from(*byte)).collect();
+    sprite(&pixels, SIDE, 1, Palette::Ink)
+}
+
+fn numbers(tensor: Tensor<4>) -> Result<Vec<f32>> {
+    Ok(tensor.try_into_data().map_err(|e| Error::Device(e.to_string()))?.iter().collect())
+}
+
+fn render(values: &serde_json::Value) -> Result<String> {
+    let mut environment = Environment::new();
+    environment.add_filter("percent", |share: f64| format!("{:.2}\u{a0}%", share * 100.0));
+    environment.add_filter("fixed", |value: f64, digits: usize| format!("{value:.digits$}"));
+    environment
+        .add_template("page.html", TEMPLATE)
+        .and_then(|()| environment.get_template("page.html"))
+        .and_then(|template| template.render(minijinja::value::Serde(values)))
+        .map_err(|e| Error::Page(format!("the page cannot be made: {e:#}")))
+}

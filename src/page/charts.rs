@@ -1,0 +1,282 @@
+//! Line charts as SVG whose colours follow the page's theme.
+
+use plotters::{
+    coord::ranged1d::{Ranged, ValueFormatter},
+    prelude::*,
+};
+
+use crate::{Error, Result};
+
+/// Width and height in units of which a phone shows one as a little less than a pixel.
+const SIZE: (u32, u32) = (480, 300);
+/// Width that a legend beside the chart takes, where there is one.
+const LEGEND_WIDTH: u32 = 220;
+/// A legend of more lines than these would hide the chart.
+const MOST_INSIDE: usize = 4;
+/// Colours of series; more than these take their turn.
+const COLOURS: usize = 8;
+
+/// One line of a chart.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// For the legend.
+    pub name: String,
+    /// Which of the colours it has.
+    pub colour: usize,
+    /// Where it goes.
+    pub points: Vec<(f64, f64)>,
+    /// Whether to draw the points without a line.
+    pub dots: bool,
+}
+
+/// The corner of a chart's legend, on the right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Legend {
+    /// Where falling lines have left.
+    Above,
+    /// Where rising lines have.
+    Below,
+    /// Nowhere: what is what is said beside the chart.
+    None,
+}
+
+/// A chart of lines.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    /// What it is called: its file's name.
+    pub name: &'static str,
+    /// What is along the bottom.
+    pub x: String,
+    /// What is along the side.
+    pub y: String,
+    /// Whether the bottom counts in powers of ten.
+    pub log_x: bool,
+    /// Whether the side does.
+    pub log_y: bool,
+    /// Whether the side is in hundredths, from 0 to 1.
+    pub percent: bool,
+    /// The lines.
+    pub series: Vec<Series>,
+    /// Where the lines leave room for the legend.
+    pub legend: Legend,
+}
+
+impl Chart {
+    /// A chart with both axes in even steps, which turn into powers of ten where the values ask for it.
+    pub(crate) fn new(name: &'static str, x: &str, y: &str, percent: bool, series: Vec<Series>) -> Self {
+        let series: Vec<Series> = series.into_iter().filter(|s| !s.points.is_empty()).collect();
+        let values = || series.iter().flat_map(|s| &s.points).map(|p| p.1).filter(|v| v.is_finite());
+        let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+        let log_y = least > 0.0 && most / least > 12.0;
+        Self { name, x: x.to_owned(), y: y.to_owned(), log_x: false, log_y, percent, series, legend: Legend::Above }
+    }
+
+    /// The chart as an `<svg>` element.
+    ///
+    /// # Errors
+    /// The chart cannot be drawn.
+    pub fn svg(&self) -> Result<String> {
+        let mut svg = String::new();
+        self.draw(&mut svg, false).map_err(|what| self.fault(&what))?;
+        Ok(self.themed(&svg))
+    }
+
+    /// The chart as a file of its own.
+    ///
+    /// # Errors
+    /// As [`Chart::svg`].
+    pub fn standalone(&self) -> Result<String> {
+        let style = format!(
+            "<style>svg{{{LIGHT}}}@media(prefers-color-scheme:dark){{svg{{{DARK};background:#16181c}}}}</style>"
+        );
+        let mut svg = String::new();
+        self.draw(&mut svg, self.series.len() > MOST_INSIDE).map_err(|what| self.fault(&what))?;
+        Ok(self.themed(&svg).replacen('>', &format!(">{style}"), 1))
+    }
+
+    fn fault(&self, what: &str) -> Error {
+        Error::Page(format!("the chart {} cannot be drawn: {what}", self.name))
+    }
+
+    fn draw(&self, svg: &mut String, legend_beside: bool) -> std::result::Result<(), String> {
+        let fail = |e: &dyn std::fmt::Display| e.to_string();
+        let size = (SIZE.0 + if legend_beside { LEGEND_WIDTH } else { 0 }, SIZE.1);
+        let whole = SVGBackend::with_string(svg, size).into_drawing_area();
+        let (root, beside) = whole.split_horizontally(SIZE.0);
+        if legend_beside {
+            let ink = ("sans-serif", 13).into_font().color(&INK);
+            for (y, series) in (20..).step_by(17).zip(&self.series) {
+                let key = Rectangle::new([(4, y - 2), (18, y + 1)], shade(series.colour).filled());
+                beside.draw(&key).map_err(|e| fail(&e))?;
+                beside.draw(&Text::new(series.name.as_str(), (24, y - 6), ink.clone())).map_err(|e| fail(&e))?;
+            }
+        }
+        let mut builder = ChartBuilder::on(&root);
+        builder.margin(8).margin_right(16).x_label_area_size(38).y_label_area_size(56);
+        let (x, y) = (self.range(self.log_x, |p| p.0, false), self.range(self.log_y, |p| p.1, !self.log_y));
+        match (self.log_x, self.log_y) {
+            (false, false) => self.fill(builder.build_cartesian_2d(x.0..x.1, y.0..y.1).map_err(|e| fail(&e))?),
+            (false, true) => {
+                self.fill(builder.build_cartesian_2d(x.0..x.1, (y.0..y.1).log_scale()).map_err(|e| fail(&e))?)
+            }
+            (true, false) => {
+                self.fill(builder.build_cartesian_2d((x.0..x.1).log_scale(), y.0..y.1).map_err(|e| fail(&e))?)
+            }
+            (true, true) => self.fill(
+                builder.build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale()).map_err(|e| fail(&e))?,
+            ),
+        }?;
+        whole.present().map_err(|e| fail(&e))
+    }
+
+    /// The least and the largest value of an axis, with some room.
+    fn range(&self, log: bool, of: fn(&(f64, f64)) -> f64, from_zero: bool) -> (f64, f64) {
+        let values = self.series.iter().flat_map(|s| &s.points).map(of).filter(|v| v.is_finite());
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values {
+            (low, high) = (low.min(value), high.max(value));
+        }
+        if low > high {
+            return if log { (0.1, 1.0) } else { (0.0, 1.0) };
+        }
+        if log {
+            return (low / 1.25, high * 1.25);
+        }
+        if from_zero {
+            low = low.min(0.0);
+        }
+        let room = if high > low { (high - low) * 0.04 } else { 0.5 };
+        (if from_zero { low } else { low - room }, high + room)
+    }
+
+    fn fill<'a, 'b: 'a, X, Y>(
+        &self,
+        mut chart: ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>,
+    ) -> std::result::Result<(), String>
+    where
+        X: Ranged<ValueType = f64> + ValueFormatter<f64> + 'a,
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64> + 'a,
+    {
+        let text = ("sans-serif", 14).into_font().color(&INK);
+        let number = |v: &f64| short(*v);
+        let percent = |v: &f64| format!("{} %", short(v * 100.0));
+        let y: &dyn Fn(&f64) -> String = if self.percent { &percent } else { &number };
+        chart
+            .configure_mesh()
+            .x_desc(&self.x)
+            .y_desc(&self.y)
+            .axis_desc_style(text.clone())
+            .label_style(text.clone())
+            .axis_style(INK)
+            .bold_line_style(GRID)
+            .light_line_style(TRANSPARENT)
+            .x_labels(8)
+            .y_labels(6)
+            .x_label_formatter(&number)
+            .y_label_formatter(y)
+            .draw()
+            .map_err(|e| e.to_string())?;
+        for series in &self.series {
+            let colour = shade(series.colour);
+            let points = || series.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite());
+            let drawn = if series.dots {
+                chart.draw_series(points().map(|at| Circle::new(at, 4, colour.filled())))
+            } else {
+                // A single epoch is a point, not a line.
+                let marks = if series.points.len() <= 30 { 2 } else { 0 };
+                chart.draw_series(LineSeries::new(points(), colour.stroke_width(2)).point_size(marks))
+            };
+            drawn
+                .map_err(|e| e.to_string())?
+                .label(&series.name)
+                .legend(move |(x, y)| Rectangle::new([(x, y - 1), (x + 14, y + 2)], colour.filled()));
+        }
+        if self.series.len() > 1 && self.series.len() <= MOST_INSIDE && self.legend != Legend::None {
+            chart
+                .configure_series_labels()
+                .position(match self.legend {
+                    Legend::Above => SeriesLabelPosition::UpperRight,
+                    Legend::Below | Legend::None => SeriesLabelPosition::LowerRight,
+                })
+                .label_font(text)
+                .border_style(TRANSPARENT)
+                .background_style(PAPER.mix(0.8))
+                .draw()
+                .map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Colours become the page's, and the size that of the place it is put in.
+    fn themed(&self, svg: &str) -> String {
+        let mut svg = svg
+            .replace("\"#010101\"", "\"currentColor\"")
+            .replace("\"#020202\"", "\"var(--grid)\"")
+            .replace("\"#000001\"", "\"var(--paper)\"");
+        for colour in 0..COLOURS {
+            let shade = colour + 3;
+            svg = svg.replace(&format!("\"#{shade:02X}{shade:02X}{shade:02X}\""), &format!("\"var(--s{colour})\""));
+        }
+        let label = format!("role=\"img\" aria-label=\"{} against {}\" viewBox", self.y, self.x);
+        match (svg.find("width="), svg.find("viewBox")) {
+            (Some(from), Some(to)) if from < to => svg.replace_range(from..to + "viewBox".len(), &label),
+            _ => {}
+        }
+        svg
+    }
+}
+
+/// Colours that [`Chart::themed`] makes the page's.
+const INK: RGBColor = RGBColor(1, 1, 1);
+const GRID: RGBColor = RGBColor(2, 2, 2);
+const PAPER: RGBColor = RGBColor(0, 0, 1);
+
+fn shade(colour: usize) -> RGBColor {
+    let shade = u8::try_from(colour % COLOURS).unwrap_or_default() + 3;
+    RGBColor(shade, shade, shade)
+}
+
+/// A number as short as an axis wants it.
+fn short(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-2..1e5).contains(&size) {
+        return format!("{value:.0e}");
+    }
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The colours of light and dark pages: ink, grid, paper, and those of series, which the colour-blind can tell apart.
+///
+/// Source: Okabe and Ito, <https://jfly.uni-koeln.de/color/>.
+pub const LIGHT: &str = "color:#1c1e21;--grid:#dfe2e6;--paper:#fff;--s0:#0072b2;--s1:#d55e00;--s2:#009e73;--s3:#cc79a7;--s4:#b58900;--s5:#56b4e9;--s6:#7f3c8d;--s7:#5f6368";
+/// As [`LIGHT`], on a dark page.
+pub const DARK: &str = "color:#e6e8eb;--grid:#33373d;--paper:#16181c;--s0:#56b4e9;--s1:#ff8a3d;--s2:#2ecc9a;--s3:#e79bc4;--s4:#f0c33c;--s5:#8fd3ff;--s6:#c49be0;--s7:#a8adb5";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_follows_the_theme_and_escapes_names() {
+        let line = |name: &str, points: &[(f64, f64)]| Series {
+            name: name.into(),
+            colour: 0,
+            points: points.into(),
+            dots: false,
+        };
+        let series =
+            vec![line("a<b", &[(1.0, 0.5), (2.0, 0.001)]), line("empty", &[]), line("odd", &[(1.0, f64::NAN)])];
+        let chart = Chart::new("error", "epoch", "error rate", true, series);
+        assert!(chart.log_y && chart.series.len() == 2);
+        let svg = chart.svg().unwrap();
+        assert!(svg.contains("a&lt;b") && svg.contains("var(--s0)") && svg.contains("currentColor"));
+        assert!(!svg.contains("width=\"480\"") && !svg.contains("\"#0"), "{svg}");
+        assert!(chart.standalone().unwrap().contains("prefers-color-scheme:dark"));
+    }
+
+    #[test]
+    fn numbers_on_an_axis_are_short() {
+        assert_eq!([0.0, 2.5, 1e-4, 10.0, 0.05, 2e5].map(short), ["0", "2.5", "1e-4", "10", "0.05", "2e5"]);
+    }
+}

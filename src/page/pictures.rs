@@ -1,0 +1,51 @@
+//! Small pictures as PNG inside the page.
+
+use std::io::Cursor;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use image::{ImageFormat, Rgb, RgbImage};
+
+use crate::{Error, Result};
+
+/// How numbers become colours.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Palette {
+    /// From paper (0) to ink (the largest number).
+    Ink,
+    /// From blue (negative) over white (0) to red (positive), by the largest size.
+    Signed,
+}
+
+/// Square tiles side by side in a picture, a gap between them, as a `data:` URL. All share one scale.
+pub(super) fn sprite(tiles: &[f32], side: usize, columns: usize, palette: Palette) -> Result<String> {
+    const GAP: usize = 1;
+    let count = tiles.len() / (side * side);
+    let step = side + GAP;
+    let (width, height) = (columns.min(count) * step - GAP, count.div_ceil(columns) * step - GAP);
+    let scale = tiles.iter().fold(1e-12_f32, |scale, v| scale.max(v.abs()));
+    #[expect(clippy::cast_possible_truncation, reason = "some hundreds")]
+    let mut picture = RgbImage::from_pixel(width as u32, height as u32, Rgb([128; 3]));
+    for (tile, values) in tiles.chunks_exact(side * side).enumerate() {
+        for (place, value) in values.iter().enumerate() {
+            let x = tile % columns * step + place % side;
+            let y = tile / columns * step + place / side;
+            #[expect(clippy::cast_possible_truncation, reason = "some hundreds")]
+            picture.put_pixel(x as u32, y as u32, colour(value / scale, palette));
+        }
+    }
+    let mut png = Cursor::new(Vec::new());
+    picture
+        .write_to(&mut png, ImageFormat::Png)
+        .map_err(|e| Error::Page(format!("a picture cannot be encoded: {e}")))?;
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner())))
+}
+
+fn colour(value: f32, palette: Palette) -> Rgb<u8> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+    let faded = |share: f32| (255.0 * (1.0 - share.clamp(0.0, 1.0))) as u8;
+    match palette {
+        Palette::Ink => Rgb([faded(value); 3]),
+        Palette::Signed if value < 0.0 => Rgb([faded(-value), faded(-value * 0.6), 255]),
+        Palette::Signed => Rgb([255, faded(value * 0.75), faded(value)]),
+    }
+}

@@ -1,0 +1,271 @@
+//! Many runs of one config, each with other values of some keys, side by side.
+
+use std::path::{Path, PathBuf};
+
+use burn::train::Interrupter;
+use serde::Serialize;
+
+use crate::{
+    Error, Result,
+    artifacts::{Existing, RunDir, write_atomically},
+    config::Config,
+    evaluation::DeadUnits,
+    page::{Chart, Legend, Run, Series, write_comparison},
+    report::{Report, Status},
+    training::{Progress, train},
+};
+
+/// A key of the config and the values that it takes in turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Axis {
+    /// The dotted key.
+    pub key: String,
+    /// Its values, as `--set` takes them.
+    pub values: Vec<String>,
+}
+
+impl Axis {
+    /// Reads `KEY=VALUE,VALUE`.
+    ///
+    /// # Errors
+    /// It has no key or no value, or one value twice.
+    pub fn parse(text: &str) -> Result<Self> {
+        let fail = |what: &str| Error::Config(format!("--over {text}: {what}"));
+        let (key, values) = text
+            .split_once('=')
+            .ok_or_else(|| fail("expected KEY=VALUE,VALUE, such as optimizer.learning_rate=0.01,0.1"))?;
+        let values: Vec<String> = values.split(',').map(|value| value.trim().to_owned()).collect();
+        if key.trim().is_empty() || values.iter().any(String::is_empty) {
+            return Err(fail("a key or a value is empty"));
+        }
+        if let Some(twice) = values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)) {
+            return Err(fail(&format!("{} stands there twice", twice.1)));
+        }
+        Ok(Self { key: key.trim().to_owned(), values })
+    }
+
+    /// The key without its section.
+    fn name(&self) -> &str {
+        self.key.rsplit('.').next().unwrap_or(&self.key)
+    }
+}
+
+/// All runs with one choice of values.
+#[derive(Debug, Clone)]
+pub struct Point {
+    /// A value for each axis.
+    pub values: Vec<String>,
+    /// A run for each seed.
+    pub runs: Vec<Run>,
+}
+
+/// The mean and the standard deviation of some figures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// The mean.
+    pub mean: f64,
+    /// The sample's standard deviation; 0 for a single one.
+    pub deviation: f64,
+}
+
+impl Spread {
+    fn of(figures: &[f64]) -> Option<Self> {
+        let count = figures.len() as f64;
+        let mean = figures.iter().sum::<f64>() / count;
+        let squares: f64 = figures.iter().map(|figure| (figure - mean).powi(2)).sum();
+        let deviation = if figures.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
+        (!figures.is_empty()).then_some(Self { mean, deviation })
+    }
+}
+
+/// What the runs of a [`Point`] came to. Diverged runs are counted and left out of the rest.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PointSummary {
+    /// A value for each axis.
+    pub values: Vec<String>,
+    /// How many runs.
+    pub runs: usize,
+    /// How many of them diverged.
+    pub diverged: usize,
+    /// The accuracy on the validation set after the best epoch, 0 to 1.
+    pub valid_accuracy: Option<Spread>,
+    /// The accuracy on the test set, 0 to 1.
+    pub test_accuracy: Option<Spread>,
+    /// The mean loss over the last epoch of training.
+    pub train_loss: Option<Spread>,
+    /// The share of C5's and F6's units together that no picture wakes, 0 to 1.
+    pub dead_units: Option<Spread>,
+}
+
+impl Point {
+    /// What its runs came to.
+    #[must_use]
+    pub fn summary(&self) -> PointSummary {
+        let figures = |of: &dyn Fn(&Report) -> Option<f64>| {
+            let whole = self.runs.iter().map(|run| &run.report).filter(|report| report.status == Status::Complete);
+            Spread::of(&whole.filter_map(of).collect::<Vec<_>>())
+        };
+        PointSummary {
+            values: self.values.clone(),
+            runs: self.runs.len(),
+            diverged: self.runs.iter().filter(|run| run.report.status == Status::Diverged).count(),
+            valid_accuracy: figures(&|r| Some(r.epochs.get(r.best_epoch? - 1)?.valid?.accuracy)),
+            test_accuracy: figures(&|r| Some(r.test.as_ref()?.accuracy)),
+            train_loss: figures(&|r| Some(r.epochs.last()?.train.loss)),
+            dead_units: figures(&|r| r.dead_units.map(DeadUnits::dense)),
+        }
+    }
+}
+
+/// What a sweep is to train.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The config file.
+    pub config: PathBuf,
+    /// `KEY=VALUE` for all runs.
+    pub overrides: Vec<String>,
+    /// The keys whose values change, in all combinations.
+    pub axes: Vec<Axis>,
+    /// How many seeds, from 1 on; 0: the config's own.
+    pub seeds: usize,
+    /// The folder of the runs' folders.
+    pub folder: PathBuf,
+}
+
+/// A sweep that is done.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// Each choice of values.
+    pub points: Vec<Point>,
+    /// The page that compares them.
+    pub page: PathBuf,
+}
+
+/// A run's name and its config.
+type Planned = (String, Config);
+
+impl Plan {
+    /// Trains a run for each choice of values and each seed; what is there is not trained again. `tell` hears of each run
+    /// before it begins.
+    ///
+    /// # Errors
+    /// A value does not hold up, a run fails other than by diverging, or it was interrupted: the same call continues.
+    pub fn run(&self, progress: Progress, interrupter: &Interrupter, tell: &dyn Fn(&str)) -> Result<Sweep> {
+        let plan = self.choices()?;
+        let total: usize = plan.iter().map(|(_, runs)| runs.len()).sum();
+        let mut done = 0;
+        let mut points = Vec::new();
+        for (values, planned) in plan {
+            let mut runs = Vec::new();
+            for (name, config) in planned {
+                tell(&format!("run {} of {total}: {name}", done + 1));
+                let path = self.folder.join(name.replace(['/', '\\'], "_"));
+                run(&config, &path, progress, interrupter).map_err(|error| match error {
+                    Error::Interrupted(_) => Error::Interrupted(format!(
+                        "interrupted: {done} of {total} runs are done; the same command continues"
+                    )),
+                    other => other,
+                })?;
+                runs.push(Run { name, colour: points.len(), ..Run::read(&RunDir::open(&path)?)? });
+                done += 1;
+            }
+            points.push(Point { values, runs });
+        }
+        let page = self.folder.join("sweep.html");
+        // Of several seeds the first one stands for all in the curves; the table has every run.
+        let all: Vec<Run> = points.iter().flat_map(|point| point.runs.clone()).collect();
+        let title = self.axes.iter().map(|axis| axis.key.as_str()).collect::<Vec<_>>().join(", ");
+        write_comparison(&title, &all, &chart(&self.axes, &points).into_iter().collect::<Vec<_>>(), &page)?;
+        let summaries: Vec<PointSummary> = points.iter().map(Point::summary).collect();
+        let json = serde_json::to_string_pretty(&summaries).map_err(|e| Error::Page(e.to_string()))?;
+        write_atomically(&self.folder.join("sweep.json"), json.as_bytes())?;
+        Ok(Sweep { points, page })
+    }
+
+    /// All choices of values, each with its runs: every config is checked before the first is trained.
+    fn choices(&self) -> Result<Vec<(Vec<String>, Vec<Planned>)>> {
+        let axes = &self.axes;
+        let mut choices: Vec<Vec<String>> = vec![Vec::new()];
+        for axis in axes {
+            choices = choices
+                .iter()
+                .flat_map(|choice| axis.values.iter().map(|value| [&choice[..], std::slice::from_ref(value)].concat()))
+                .collect();
+        }
+        let runs = |choice: Vec<String>| {
+            let set = axes.iter().zip(&choice).map(|(axis, value)| format!("{}={value}", axis.key));
+            let config = Config::load(&self.config, &self.overrides.iter().cloned().chain(set).collect::<Vec<_>>())?;
+            let name: Vec<String> =
+                axes.iter().zip(&choice).map(|(axis, value)| format!("{}={value}", axis.name())).collect();
+            let name = name.join(",");
+            let with_seed = |seed: u64| (format!("{name},seed={seed}"), Config { seed, ..config.clone() });
+            let planned = match self.seeds as u64 {
+                0 => vec![(name.clone(), config.clone())],
+                seeds => (1..=seeds).map(with_seed).collect(),
+            };
+            Ok((choice, planned))
+        };
+        choices.into_iter().map(runs).collect()
+    }
+}
+
+/// Trains a run unless it is there.
+fn run(config: &Config, path: &Path, progress: Progress, interrupter: &Interrupter) -> Result<()> {
+    let existing = if RunDir::open(path).is_ok() { Existing::Resume } else { Existing::Refuse };
+    if existing == Existing::Resume {
+        let there = Run::read(&RunDir::open(path)?);
+        // Diverged is a result too, and would be one again.
+        if there.is_ok_and(|run| run.config == *config && run.report.status == Status::Diverged) {
+            return Ok(());
+        }
+    }
+    match train(config, path, existing, progress, interrupter) {
+        Ok(_) => Ok(()),
+        Err(Error::Diverged { .. }) => {
+            // Training was stopped through it, and the next run is not to be.
+            interrupter.reset();
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The test error of each run against the value of the only key, if its values are numbers.
+fn chart(axes: &[Axis], points: &[Point]) -> Option<Chart> {
+    let [only] = axes else { return None };
+    let values: Vec<f64> = only.values.iter().map(|value| value.parse().ok()).collect::<Option<_>>()?;
+    let error = |accuracy: f64| 1.0 - accuracy;
+    let line = |name: &str, colour, points| Series { name: name.into(), colour, points, dots: false };
+    let mut means = Vec::new();
+    let mut each = Vec::new();
+    for (value, point) in values.iter().zip(points) {
+        means.extend(point.summary().test_accuracy.map(|spread| (*value, error(spread.mean))));
+        each.extend(point.runs.iter().filter_map(|run| Some((*value, error(run.report.test.as_ref()?.accuracy)))));
+    }
+    let (least, most) = values.iter().fold((f64::INFINITY, 0.0_f64), |(l, m), v| (l.min(*v), m.max(*v)));
+    let series = vec![line("mean", 0, means), Series { dots: true, ..line("each seed", 1, each) }];
+    let log_x = least > 0.0 && most / least > 12.0;
+    let y = "test error, mean and each seed";
+    Some(Chart { log_x, legend: Legend::None, ..Chart::new("sweep", &only.key, y, true, series) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_are_read_and_wrong_ones_refused() {
+        let axis = Axis::parse("optimizer.learning_rate=1e-3, 0.1").unwrap();
+        assert_eq!((axis.name(), &axis.values[..]), ("learning_rate", &["1e-3".to_owned(), "0.1".to_owned()][..]));
+        for wrong in ["seed", "seed=", "=1", "seed=1,,2", "seed=1,1"] {
+            assert_eq!(Axis::parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_spread_is_the_samples() {
+        assert_eq!(Spread::of(&[]), None);
+        assert_eq!(Spread::of(&[2.0]), Some(Spread { mean: 2.0, deviation: 0.0 }));
+        assert_eq!(Spread::of(&[1.0, 3.0]), Some(Spread { mean: 2.0, deviation: 2.0_f64.sqrt() }));
+    }
+}

@@ -1,0 +1,254 @@
+//! What a run shows of itself: the page in a real browser, the figures for other tools, sweeps.
+//!
+//! The page needs Chromium (Debian: `apt install chromium`) and the event file the Python package `tensorboard` (`pip
+//! install tensorboard`; `LENET_PYTHON` names a Python that has it). Where they are not, these tests are skipped with a
+//! printed reason, unless `LENET_NEED_BROWSER` is set, as CI does.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use lenet::{
+    artifacts::{Existing, RunDir},
+    report::{Report, Status},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::{arg, full_run, run, smoke, train_quietly};
+
+/// Says why a test does not run, or fails where it has to.
+fn skip(reason: &str) {
+    assert!(std::env::var_os("LENET_NEED_BROWSER").is_none(), "{reason}");
+    eprintln!("skipped: {reason}");
+}
+
+fn chromium() -> Option<&'static str> {
+    let found = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|name| Command::new(name).arg("--version").output().is_ok());
+    if found.is_none() {
+        skip("there is no Chromium; on Debian: apt install chromium");
+    }
+    found
+}
+
+/// What a browser sees of a page at a width: in a frame, so that a phone's width can be had.
+struct Seen {
+    /// What `LOOK` found.
+    found: Value,
+    /// What the browser complained of.
+    console: Vec<String>,
+}
+
+/// Run beside the page, not in it: the page itself needs no script.
+const LOOK: &str = "
+    const page = frame.contentDocument, root = page.documentElement;
+    const style = frame.contentWindow.getComputedStyle(page.body);
+    const images = [...page.images];
+    document.body.textContent = 'FOUND' + JSON.stringify({
+        charts: [...page.querySelectorAll('figure > svg')].filter(svg => svg.getBoundingClientRect().height > 100)
+            .map(svg => svg.parentElement.id),
+        labels: page.querySelectorAll('svg text').length,
+        images: images.length,
+        shown: images.filter(image => image.complete && image.naturalWidth > 0 && image.width > 0).length,
+        overflow: root.scrollWidth - root.clientWidth,
+        paper: style.backgroundColor, ink: style.color,
+        figures: Object.fromEntries([...page.querySelectorAll('[data-figure]')]
+            .map(node => [node.dataset.figure, node.textContent])),
+        confusion: [...page.querySelectorAll('#confusion td')].map(cell => Number(cell.textContent)),
+        outside: [...page.querySelectorAll('[src],[href]')].filter(node =>
+            !(node.getAttribute('src') ?? '').startsWith('data:')).length + page.scripts.length,
+    }) + 'END';";
+
+fn look(browser: &str, page: &Path, width: usize, dark: bool) -> Seen {
+    let folder = tempfile::tempdir().unwrap();
+    let frame = folder.path().join("frame.html");
+    let html = format!(
+        "<!doctype html><body><iframe id=frame width={width} height=900 src=\"file://{}\"></iframe>\
+         <script>frame.onload = () => {{ {LOOK} }}</script>",
+        page.canonicalize().unwrap().display()
+    );
+    fs::write(&frame, html).unwrap();
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
+        .args(["--disable-component-update", "--disable-sync", "--allow-file-access-from-files"])
+        .args(["--enable-logging=stderr", "--log-level=0", "--virtual-time-budget=10000", "--window-size=1400,1000"])
+        .arg(format!("--blink-settings=preferredColorScheme={}", u8::from(!dark)))
+        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+        .args(["--dump-dom", &format!("file://{}", frame.display())])
+        .output()
+        .unwrap();
+    let dom = String::from_utf8_lossy(&output.stdout);
+    let log = String::from_utf8_lossy(&output.stderr);
+    let found = dom.split("FOUND").nth(1).and_then(|rest| rest.split("END").next());
+    assert!(found.is_some(), "the browser shows nothing: {dom}\n{log}");
+    let found = serde_json::from_str(&found.unwrap().replace("&amp;", "&").replace("&nbsp;", "\u{a0}")).unwrap();
+    Seen { found, console: log.lines().filter(|line| line.contains("CONSOLE")).map(ToOwned::to_owned).collect() }
+}
+
+#[test]
+fn the_page_shows_the_run_in_a_browser() {
+    let Some(browser) = chromium() else { return };
+    let (folder, report) = full_run();
+    let page = RunDir::open(folder.path()).unwrap().page();
+    let test = report.test.as_ref().unwrap();
+    for (width, dark) in [(1100, false), (390, false), (390, true)] {
+        let Seen { found, console } = look(browser, &page, width, dark);
+        assert_eq!(console, Vec::<String>::new());
+        assert_eq!(found["charts"], serde_json::json!(["error", "loss", "learning-rate", "calibration"]));
+        assert!(found["labels"].as_u64().unwrap() > 30, "{found}");
+        // The misses, two pictures of filters, the digit and its four layers.
+        assert_eq!(found["images"].as_u64().unwrap() as usize, test.worst.len() + 2 + 1 + 4);
+        assert_eq!(found["shown"], found["images"]);
+        assert_eq!((&found["overflow"], &found["outside"]), (&Value::from(0), &Value::from(0)), "{found}");
+        let (paper, ink) = (found["paper"].as_str().unwrap(), found["ink"].as_str().unwrap());
+        assert_eq!((paper == "rgb(255, 255, 255)", ink == "rgb(230, 232, 235)"), (!dark, dark), "{paper} {ink}");
+        let figures = &found["figures"];
+        assert_eq!(figures["test.accuracy"], format!("{:.2}\u{a0}%", test.accuracy * 100.0));
+        assert_eq!(figures["test.misses"], test.misses.to_string());
+        assert_eq!(figures["test.loss"], format!("{:.4}", test.loss));
+        assert_eq!(figures["best_epoch"], report.best_epoch.unwrap().to_string());
+        let confusion: Vec<usize> =
+            found["confusion"].as_array().unwrap().iter().map(|cell| cell.as_u64().unwrap() as usize).collect();
+        assert_eq!(confusion, test.confusion.as_flattened());
+    }
+}
+
+/// Two short runs, one of them diverged.
+fn two_runs() -> &'static TempDir {
+    static RUNS: OnceLock<TempDir> = OnceLock::new();
+    RUNS.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let good = smoke(&["data.train=640", "data.validation=100", "logging.tensorboard=true"]);
+        train_quietly(&good, &folder.path().join("good <1>"), Existing::Refuse).unwrap();
+        let bad = smoke(&["data.train=320", "optimizer.learning_rate=1e30"]);
+        train_quietly(&bad, &folder.path().join("bad"), Existing::Refuse).unwrap_err();
+        folder
+    })
+}
+
+#[test]
+fn reports_are_written_anew_compared_and_drawn() {
+    let folder = two_runs().path();
+    let (good, bad) = (folder.join("good <1>"), folder.join("bad"));
+    assert!(fs::read_to_string(bad.join("report.html")).unwrap().contains("diverged"));
+    fs::remove_file(good.join("report.html")).unwrap();
+    let svg = folder.join("figures");
+    let (code, output, error) = run(&["report", arg(&good), "--svg", arg(&svg)]);
+    assert_eq!((code, output.lines().count(), error.as_str()), (0, 5, ""), "{output}");
+    let page = fs::read_to_string(good.join("report.html")).unwrap();
+    assert!(page.contains("<title>good &lt;1&gt;"), "names are escaped");
+    for name in ["error", "loss", "learning-rate", "calibration"] {
+        let figure = fs::read_to_string(svg.join(format!("{name}.svg"))).unwrap();
+        assert!(figure.starts_with("<svg") && figure.trim_end().ends_with("</svg>"), "{figure}");
+    }
+    let comparison = folder.join("both.html");
+    let (code, _, error) = run(&["report", arg(&good), arg(&bad), "--out", arg(&comparison)]);
+    assert_eq!((code, error.as_str()), (0, ""));
+    let html = fs::read_to_string(&comparison).unwrap();
+    assert!(html.contains("data.train: 640 -&gt; 320") && html.contains("diverged"), "{html}");
+    if let Some(browser) = chromium() {
+        let Seen { found, console } = look(browser, &comparison, 390, false);
+        assert_eq!((console.len(), &found["overflow"]), (0, &Value::from(0)), "{found}");
+        assert_eq!(found["charts"], serde_json::json!(["error", "loss"]));
+    }
+    // Without a model the figures are still shown.
+    fs::rename(good.join("model.bpk"), folder.join("away")).unwrap();
+    let (code, _, _) = run(&["report", arg(&good)]);
+    fs::rename(folder.join("away"), good.join("model.bpk")).unwrap();
+    let page = fs::read_to_string(good.join("report.html")).unwrap();
+    assert!(code == 0 && page.contains("could not be read when this page was made") && page.contains("id=\"error\""));
+    let (code, _, error) = run(&["report", "tests"]);
+    assert!(code == 1 && error.contains("is no run"), "{error}");
+}
+
+fn report(folder: &Path) -> Report {
+    RunDir::open(folder).unwrap().read_report().unwrap()
+}
+
+#[test]
+fn metrics_are_there_as_csv() {
+    let folder = two_runs().path().join("good <1>");
+    let csv = fs::read_to_string(folder.join("metrics.csv")).unwrap();
+    let mut lines = csv.lines();
+    assert_eq!(
+        lines.next().unwrap(),
+        "epoch,train_loss,train_accuracy,valid_loss,valid_accuracy,learning_rate,seconds,images_per_second"
+    );
+    let epochs = report(&folder).epochs;
+    assert_eq!(lines.clone().count(), epochs.len());
+    for (line, epoch) in lines.zip(epochs) {
+        let cells: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
+        let valid = epoch.valid.unwrap();
+        let expected = [epoch.epoch as f64, epoch.train.loss, epoch.train.accuracy, valid.loss, valid.accuracy];
+        assert_eq!(&cells[..5], &expected);
+    }
+}
+
+#[test]
+fn tensorboard_reads_the_event_file() {
+    const READ: &str = "
+import json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+events = EventAccumulator(sys.argv[1]); events.Reload()
+print(json.dumps({tag: [[e.step, e.value] for e in events.Scalars(tag)] for tag in events.Tags()['scalars']}))";
+    let folder = two_runs().path().join("good <1>");
+    let python = std::env::var_os("LENET_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
+    let output = Command::new(&python).args(["-c", READ]).arg(folder.join("tensorboard")).output();
+    let Some(output) = output.ok().filter(|output| output.status.success()) else {
+        return skip("no Python with the package tensorboard; `pip install tensorboard`, and LENET_PYTHON names it");
+    };
+    let tags: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let epochs = report(&folder).epochs;
+    let expect = |tag: &str, of: &dyn Fn(&lenet::report::EpochReport) -> f64| {
+        let expected: Vec<Value> = epochs.iter().map(|e| serde_json::json!([e.epoch, of(e) as f32])).collect();
+        assert_eq!(tags[tag], Value::from(expected), "{tag}");
+    };
+    expect("train/loss", &|e| e.train.loss);
+    expect("train/accuracy", &|e| e.train.accuracy);
+    expect("valid/loss", &|e| e.valid.unwrap().loss);
+    expect("valid/accuracy", &|e| e.valid.unwrap().accuracy);
+    expect("learning_rate", &|e| e.learning_rate);
+}
+
+#[test]
+fn a_sweep_makes_a_table_and_continues_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("sweep");
+    let sweep = |more: &[&str]| {
+        let common = ["sweep", "configs/smoke.toml", "--set", "data.train=320", "--set", "training.epochs=1"];
+        run(&[&common[..], &["--over", "optimizer.learning_rate=0.01,0.05,1e30", "--out", arg(&out)], more].concat())
+    };
+    let (code, output, error) = sweep(&["--seeds", "2"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(error.contains("run 6 of 6: learning_rate=1e30,seed=2"), "{error}");
+    let rows: Vec<Vec<&str>> = output.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0][..3], ["optimizer.learning_rate", "runs", "diverged"]);
+    assert_eq!((&rows[1][..3], &rows[3][..4]), (&["0.01", "2", "0"][..], &["1e30", "2", "2", "-"][..]), "{output}");
+    let html = fs::read_to_string(out.join("sweep.html")).unwrap();
+    assert!(html.contains("id=\"sweep\"") && html.contains("learning_rate=0.05,seed=2"));
+
+    // What is there is not trained again, what is half done is finished, what is missing is trained.
+    let dir = |name: &str| out.join(name);
+    let before = fs::read(dir("learning_rate=0.01,seed=1").join("report.json")).unwrap();
+    fs::remove_dir_all(dir("learning_rate=0.01,seed=2")).unwrap();
+    let half = RunDir::open(&dir("learning_rate=0.05,seed=1")).unwrap();
+    half.write_report(&Report { status: Status::Running, test: None, ..half.read_report().unwrap() }).unwrap();
+    let (code, json, _) = sweep(&["--seeds", "2", "--json"]);
+    assert_eq!(code, 0);
+    assert_eq!(fs::read(dir("learning_rate=0.01,seed=1").join("report.json")).unwrap(), before);
+    let points: Value = serde_json::from_str(&json).unwrap();
+    let mean = |point: &Value| format!("{:.2}", point["test_accuracy"]["mean"].as_f64().unwrap() * 100.0);
+    assert_eq!([mean(&points[0]), mean(&points[1])], [rows[1][7], rows[2][7]].map(ToOwned::to_owned), "{output}");
+
+    let (code, _, error) = sweep(&["--seeds", "2", "--set", "training.batch_size=8"]);
+    assert!(code == 1 && error.contains("trained with other settings"), "{error}");
+    for wrong in ["seed", "nothing.here=1", "training.epochs=0"] {
+        let (code, _, error) = run(&["sweep", "configs/smoke.toml", "--over", wrong, "--out", arg(&dir("no"))]);
+        assert!(code == 2 && !dir("no").exists(), "{wrong}: {error}");
+    }
+}
