@@ -304,7 +304,7 @@ impl ReportArgs {
         let runs = dirs.iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
         let (charts, path) = if let ([dir], [run]) = (&dirs[..], &runs[..]) {
             let path = self.out.unwrap_or_else(|| dir.page());
-            page::write_single(dir, &path)?;
+            page::write_single(dir, &path, None)?;
             (run.charts(), path)
         } else {
             let path = self.out.unwrap_or_else(|| "comparison.html".into());

@@ -14,6 +14,8 @@ use crate::{
 
 /// Pictures read at once.
 const BATCH_SIZE: usize = 1000;
+/// Pictures whose layers' outputs are looked at, and so in memory, at once.
+const PORTION: usize = 100;
 /// Bins of confidence in which calibration is measured.
 const BINS: usize = 10;
 /// How many of the misses are kept one by one.
@@ -212,15 +214,22 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
 /// The device fails.
 pub fn dead_units(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<DeadUnits> {
     let set = set.slice(0, BATCH_SIZE);
-    let layers = net.layers(images_tensor((0..set.len()).map(|i| set.image(i)), set.scale(), device));
-    let [c1, c3] = [layers.s2, layers.s4].map(|maps| maps.max_dim(3).max_dim(2).flatten::<2>(1, 3));
-    let [c1, c3, c5, f6] = [c1, c3, layers.c5, layers.f6].map(|units| {
-        let strongest = units.max_dim(0).try_into_data().map_err(|e| Error::Device(e.to_string()))?;
-        let strongest: Vec<f32> = strongest.iter().collect();
-        let dead = strongest.iter().filter(|unit| **unit <= 0.0).count();
-        Ok(dead as f64 / strongest.len() as f64)
-    });
-    Ok(DeadUnits { c1: c1?, c3: c3?, c5: c5?, f6: f6? })
+    let mut strongest: [Vec<f32>; 4] = Default::default();
+    for first in (0..set.len()).step_by(PORTION) {
+        let part = set.slice(first, first + PORTION);
+        let layers = net.layers(images_tensor((0..part.len()).map(|i| part.image(i)), part.scale(), device));
+        let [c1, c3] = [layers.s2, layers.s4].map(|maps| maps.max_dim(3).max_dim(2).flatten::<2>(1, 3));
+        for (units, strongest) in [c1, c3, layers.c5, layers.f6].into_iter().zip(&mut strongest) {
+            let units = units.max_dim(0).try_into_data().map_err(|e| Error::Device(e.to_string()))?;
+            strongest.resize(units.num_elements(), 0.0);
+            for (strongest, unit) in strongest.iter_mut().zip(units.iter::<f32>()) {
+                *strongest = strongest.max(unit);
+            }
+        }
+    }
+    let [c1, c3, c5, f6] =
+        strongest.map(|units| share(units.iter().filter(|unit| **unit <= 0.0).count(), units.len()).unwrap_or(0.0));
+    Ok(DeadUnits { c1, c3, c5, f6 })
 }
 
 /// The rows of a `[batch, 10]` tensor.

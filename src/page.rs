@@ -95,15 +95,18 @@ fn calibration(test: &Evaluation) -> Chart {
     }
 }
 
-/// Writes the page of a run into its folder.
+/// Writes the page of a run. `test` are its test pictures if they are at hand; else they are loaded.
 ///
 /// # Errors
 /// The run cannot be read, or the page not be written.
-pub fn write_single(dir: &RunDir, path: &Path) -> Result<()> {
+pub fn write_single(dir: &RunDir, path: &Path, test: Option<&ImageSet>) -> Result<()> {
     let run = Run::read(dir)?;
     let looked_at = match (&run.report.test, run.report.best_epoch) {
         // Without its pictures the page still has its figures.
-        (Some(test), Some(_)) => Gallery::new(dir, &run.config, test).ok(),
+        (Some(figures), Some(_)) => {
+            let set = test.map_or_else(|| Ok(Splits::load(&run.config)?.test), |set| Ok(set.clone()));
+            set.and_then(|set| Gallery::new(dir, &set, figures)).ok()
+        }
         _ => None,
     };
     let charts = figures(&run.charts())?;
@@ -232,12 +235,11 @@ struct Shown {
 }
 
 impl Gallery {
-    fn new(dir: &RunDir, config: &Config, test: &Evaluation) -> Result<Self> {
+    fn new(dir: &RunDir, set: &ImageSet, test: &Evaluation) -> Result<Self> {
         dir.check_model()?;
         let device = backend::host().ok_or_else(|| Error::Page("there is no CPU backend".into()))?;
         let net = LeNet5::load(&dir.model(), &device)?;
-        let set = Splits::load(config)?.test;
-        let shown = |miss: &Miss| Ok(Shown { picture: digit(&set, miss.index)?, miss: *miss });
+        let shown = |miss: &Miss| Ok(Shown { picture: digit(set, miss.index)?, miss: *miss });
         let misses = test.worst.iter().filter(|miss| miss.index < set.len()).map(shown).collect::<Result<_>>()?;
         let layers = net.layers(images_tensor([set.image(0)].into_iter(), set.scale(), &device));
         let map = |name, tensor: Tensor<4>, columns| {
@@ -249,7 +251,7 @@ impl Gallery {
             c1_filters: sprite(&numbers(net.c1.weight.val())?, 5, 6, Palette::Signed)?,
             // A column for each of the sixteen maps: Burn has a row for each.
             c3_filters: sprite(&numbers(net.c3.weight.val().swap_dims(0, 1))?, 5, 16, Palette::Signed)?,
-            digit: digit(&set, 0)?,
+            digit: digit(set, 0)?,
             label: set.label(0),
             maps: vec![
                 map("C1, 6 of 28\u{d7}28", layers.c1, 6)?,

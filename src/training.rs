@@ -28,9 +28,9 @@ pub use self::{progress::Progress, schedule::Schedule};
 use crate::{
     Error, Result,
     artifacts::{Existing, RunDir},
-    backend::{Found, select},
+    backend::{AUTO, Found, select},
     config::{Config, OptimizerConfig},
-    data::{BatchLoader, Splits},
+    data::{BatchLoader, ImageSet, Splits},
     evaluation::{dead_units, evaluate},
     model::LeNet5,
     page, panics, pool,
@@ -65,6 +65,9 @@ pub fn train(
 ) -> Result<Report> {
     config.validate()?;
     let Found { name, hardware, device } = select(&config.backend)?;
+    if config.backend == AUTO && progress != Progress::None {
+        say(format!("the backend is {name}, {hardware}"));
+    }
     let run = Arc::new(RunDir::prepare(folder, existing)?);
     let earlier = earlier_report(config, &run)?;
     if let Some(earlier) = &earlier
@@ -115,7 +118,7 @@ pub fn train(
     }
     report.status = Status::Complete;
     run.write_report(&report)?;
-    write_page(&run, progress);
+    write_page(&run, &splits.test, progress);
     Ok(report)
 }
 
@@ -240,15 +243,15 @@ fn learn(
     // The first failure counts; a full disk, say, will not take this either.
     let _ = run.write_report(&Report { status, ..report });
     if status == Status::Diverged {
-        write_page(run, progress);
+        write_page(run, &splits.test, progress);
     }
     Err(failure)
 }
 
 /// The run as a page. It can be made again, so a fault here does not spoil the run.
-fn write_page(run: &RunDir, progress: Progress) {
-    let written =
-        panics::catch(|| page::write_single(run, &run.page())).unwrap_or_else(|panic| Err(Error::Page(panic)));
+fn write_page(run: &RunDir, test: &ImageSet, progress: Progress) {
+    let written = panics::catch(|| page::write_single(run, &run.page(), Some(test)))
+        .unwrap_or_else(|panic| Err(Error::Page(panic)));
     if let Err(error) = written
         && progress != Progress::None
     {

@@ -159,6 +159,9 @@ impl Chart {
     {
         let text = ("sans-serif", 14).into_font().color(&INK);
         let number = |v: &f64| short(*v);
+        // There is no half epoch.
+        let whole = |v: &f64| if v.fract() == 0.0 { short(*v) } else { String::new() };
+        let x: &dyn Fn(&f64) -> String = if self.x == "epoch" { &whole } else { &number };
         let percent = |v: &f64| format!("{} %", short(v * 100.0));
         let y: &dyn Fn(&f64) -> String = if self.percent { &percent } else { &number };
         chart
@@ -172,7 +175,7 @@ impl Chart {
             .light_line_style(TRANSPARENT)
             .x_labels(8)
             .y_labels(6)
-            .x_label_formatter(&number)
+            .x_label_formatter(x)
             .y_label_formatter(y)
             .draw()
             .map_err(|e| e.to_string())?;
