@@ -24,7 +24,11 @@ use crate::{
     evaluation::{DeadUnits, Evaluation, Miss},
     model::LeNet5,
     report::{EpochReport, Figures, Report, Status},
+    training::Schedule,
 };
+
+/// At how many moments of an epoch its learning rate is drawn.
+const SAMPLES: usize = 20;
 
 const TEMPLATE: &str = include_str!("page/page.html");
 
@@ -67,7 +71,9 @@ impl Run {
         if let (Some(test), Some(best)) = (&self.report.test, self.report.best_epoch) {
             errors.push(Series { dots: true, ..line("test", 2, vec![(best as f64, 1.0 - test.accuracy)]) });
         }
-        let rates = epochs.iter().map(|e| (e.epoch as f64, e.learning_rate)).collect();
+        let schedule = Schedule::new(&self.config, self.report.train_images);
+        let shown = epochs.len() * SAMPLES;
+        let rates = (0..=shown).map(|i| i as f64 / SAMPLES as f64).map(|at| (at, schedule.rate_after(at))).collect();
         let mut charts = vec![
             Chart::new("error", "epoch", "error rate", true, errors),
             Chart::new("loss", "epoch", "loss", false, both(|figures| figures.loss)),

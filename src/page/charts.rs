@@ -1,7 +1,7 @@
 //! Line charts as SVG whose colours follow the page's theme.
 
 use plotters::{
-    coord::ranged1d::{Ranged, ValueFormatter},
+    coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter},
     prelude::*,
 };
 
@@ -113,19 +113,11 @@ impl Chart {
         }
         let mut builder = ChartBuilder::on(&root);
         builder.margin(8).margin_right(16).x_label_area_size(38).y_label_area_size(56);
-        let (x, y) = (self.range(self.log_x, |p| p.0, false), self.range(self.log_y, |p| p.1, !self.log_y));
-        match (self.log_x, self.log_y) {
-            (false, false) => self.fill(builder.build_cartesian_2d(x.0..x.1, y.0..y.1).map_err(|e| fail(&e))?),
-            (false, true) => {
-                self.fill(builder.build_cartesian_2d(x.0..x.1, (y.0..y.1).log_scale()).map_err(|e| fail(&e))?)
-            }
-            (true, false) => {
-                self.fill(builder.build_cartesian_2d((x.0..x.1).log_scale(), y.0..y.1).map_err(|e| fail(&e))?)
-            }
-            (true, true) => self.fill(
-                builder.build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale()).map_err(|e| fail(&e))?,
-            ),
-        }?;
+        // There is no half epoch.
+        let least = if self.x == "epoch" { 1.0 } else { 0.0 };
+        let x = Axis::new(self.range(self.log_x, |p| p.0, false), self.log_x, least, false);
+        let y = Axis::new(self.range(self.log_y, |p| p.1, !self.log_y), self.log_y, 0.0, self.percent);
+        self.fill(builder.build_cartesian_2d(x, y).map_err(|e| fail(&e))?)?;
         whole.present().map_err(|e| fail(&e))
     }
 
@@ -149,21 +141,11 @@ impl Chart {
         (if from_zero { low } else { low - room }, high + room)
     }
 
-    fn fill<'a, 'b: 'a, X, Y>(
+    fn fill<'a, 'b: 'a>(
         &self,
-        mut chart: ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>,
-    ) -> std::result::Result<(), String>
-    where
-        X: Ranged<ValueType = f64> + ValueFormatter<f64> + 'a,
-        Y: Ranged<ValueType = f64> + ValueFormatter<f64> + 'a,
-    {
+        mut chart: ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>,
+    ) -> std::result::Result<(), String> {
         let text = ("sans-serif", 14).into_font().color(&INK);
-        let number = |v: &f64| short(*v);
-        // There is no half epoch.
-        let whole = |v: &f64| if v.fract() == 0.0 { short(*v) } else { String::new() };
-        let x: &dyn Fn(&f64) -> String = if self.x == "epoch" { &whole } else { &number };
-        let percent = |v: &f64| format!("{} %", short(v * 100.0));
-        let y: &dyn Fn(&f64) -> String = if self.percent { &percent } else { &number };
         chart
             .configure_mesh()
             .x_desc(&self.x)
@@ -175,8 +157,6 @@ impl Chart {
             .light_line_style(TRANSPARENT)
             .x_labels(8)
             .y_labels(6)
-            .x_label_formatter(x)
-            .y_label_formatter(y)
             .draw()
             .map_err(|e| e.to_string())?;
         for series in &self.series {
@@ -239,6 +219,74 @@ fn shade(colour: usize) -> RGBColor {
     RGBColor(shade, shade, shade)
 }
 
+/// An axis: its ends, where it is labelled, and how.
+#[derive(Clone)]
+struct Axis {
+    ends: (f64, f64),
+    log: bool,
+    ticks: Vec<f64>,
+    percent: bool,
+}
+
+impl Axis {
+    fn new(ends: (f64, f64), log: bool, least: f64, percent: bool) -> Self {
+        Self { ends, log, ticks: ticks(ends, log, least), percent }
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        let along = |value: f64| if self.log { value.ln() } else { value };
+        let (low, high) = (along(self.ends.0), along(self.ends.1));
+        let share = (along(*value) - low) / (high - low);
+        #[expect(clippy::cast_possible_truncation, reason = "a place in the picture")]
+        let place = (f64::from(limit.1 - limit.0) * share).round() as i32;
+        limit.0 + place
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.ticks.clone()
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        self.ends.0..self.ends.1
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        if self.percent { format!("{} %", short(value * 100.0)) } else { short(*value) }
+    }
+}
+
+/// Where an axis from the first to the second number is labelled: some five times, at 1, 2 or 5 times a power of ten that
+/// are at least `least` apart; in powers of ten as often as there is room.
+fn ticks((low, high): (f64, f64), log: bool, least: f64) -> Vec<f64> {
+    if log {
+        let decades = (high / low).log10();
+        let digits: &[f64] = match decades {
+            d if d < 1.5 => &[1.0, 2.0, 5.0],
+            d if d < 3.0 => &[1.0, 3.0],
+            _ => &[1.0],
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "exponents of numbers")]
+        let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+        let powers = (first..=last).step_by(if decades > 7.0 { 2 } else { 1 });
+        let all = powers.flat_map(|power| digits.iter().map(move |digit| digit * 10.0_f64.powi(power)));
+        return all.filter(|tick| (low..=high).contains(tick)).collect();
+    }
+    let rough = (high - low) / 5.0;
+    let power = 10.0_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power).into_iter().find(|step| *step >= rough);
+    let step = step.unwrap_or(rough).max(least);
+    #[expect(clippy::cast_possible_truncation, reason = "some five steps")]
+    let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
+    (first..=last).map(|index| index as f64 * step).collect()
+}
+
 /// A number as short as an axis wants it.
 fn short(value: f64) -> String {
     let size = value.abs();
@@ -276,6 +324,16 @@ mod tests {
         assert!(svg.contains("a&lt;b") && svg.contains("var(--s0)") && svg.contains("currentColor"));
         assert!(!svg.contains("width=\"480\"") && !svg.contains("\"#0"), "{svg}");
         assert!(chart.standalone().unwrap().contains("prefers-color-scheme:dark"));
+    }
+
+    #[test]
+    fn an_axis_has_some_five_labels() {
+        let labels = |range| ticks(range, true, 0.0).into_iter().map(short).collect::<Vec<_>>();
+        assert_eq!(ticks((0.96, 3.04), false, 1.0), [1.0, 2.0, 3.0]);
+        assert_eq!(ticks((0.0, 0.04), false, 0.0), [0.0, 0.01, 0.02, 0.03, 0.04]);
+        assert_eq!(ticks((1.0, 20.4), false, 1.0), [5.0, 10.0, 15.0, 20.0]);
+        assert_eq!(labels((0.02, 0.6)), ["0.02", "0.05", "0.1", "0.2", "0.5"]);
+        assert_eq!(labels((8e-7, 0.125)), ["1e-6", "1e-5", "1e-4", "1e-3", "0.01", "0.1"]);
     }
 
     #[test]

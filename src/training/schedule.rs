@@ -48,10 +48,12 @@ impl Schedule {
         self.peak * (1.0 - (1.0 - self.shape.end) * fallen)
     }
 
-    /// The rate of an epoch's last step; epochs count from 1.
+    /// The rate of the last step within so many epochs.
     #[must_use]
-    pub fn rate_at_end_of(&self, epoch: usize) -> LearningRate {
-        self.rate((self.steps_per_epoch * epoch).saturating_sub(1))
+    pub fn rate_after(&self, epochs: f64) -> LearningRate {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of steps")]
+        let steps = (self.steps_per_epoch as f64 * epochs).round() as usize;
+        self.rate(steps.saturating_sub(1))
     }
 }
 
