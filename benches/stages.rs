@@ -1,10 +1,14 @@
-//! Each layer of the fused operator by itself, forwards and backwards, over 64 images on one thread.
+//! Each layer of the fused operator by itself, forwards and backwards, over 64 pictures of MNIST on one thread.
 //!
 //! `cargo bench --profile dev` from the project's root, on an otherwise idle machine; the profile is the one that
 //! `cargo run` has, and what it built is used again.
 
+use burn::tensor::Device;
 use divan::{Bencher, counter::ItemsCount};
-use lenet::bench::{STAGES, with_stage};
+use lenet::{
+    bench::{STAGES, with_stage},
+    data::{images_tensor, load_mnist},
+};
 
 const IMAGES: usize = 64;
 
@@ -15,7 +19,10 @@ fn main() {
 #[divan::bench(args = STAGES.map(|stage| stage.name))]
 fn stage(bencher: Bencher, name: &str) {
     let Some(stage) = STAGES.into_iter().find(|stage| stage.name == name) else { return };
-    with_stage(stage, IMAGES, |run| {
+    let Ok((train, _)) = load_mnist() else { return };
+    let pictures = images_tensor((0..IMAGES).map(|i| train.image(i)), train.scale(), &Device::flex());
+    let pictures: Vec<f32> = pictures.into_data().iter().collect();
+    with_stage(stage, &pictures, |run| {
         bencher.counter(ItemsCount::new(IMAGES)).bench_local(&mut *run);
     });
 }

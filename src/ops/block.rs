@@ -5,14 +5,19 @@
 
 use macerator::{Scalar, Simd, Vector};
 
-/// Writes a loop's body out for each number below a constant, at most eight times: what it indexes can then stay in
+/// Writes a loop's body out for each number below a constant, at most eight or fourteen times: what it indexes can then stay in
 /// registers, which the compiler does not manage for every loop of its own.
 macro_rules! unroll {
     ($i:ident < $count:expr, $body:block) => {
+        const { assert!($count <= 8) };
         unroll!(@ $i, $count, $body, 0 1 2 3 4 5 6 7)
     };
+    // A long loop takes long to compile.
+    (long $i:ident < $count:expr, $body:block) => {
+        const { assert!($count <= 14) };
+        unroll!(@ $i, $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
     (@ $i:ident, $count:expr, $body:block, $($number:literal)*) => {
-        const { assert!($count <= 8) };
         $(if $number < $count {
             #[allow(non_upper_case_globals, reason = "it stands for a loop's variable")]
             const $i: usize = $number;
@@ -21,6 +26,12 @@ macro_rules! unroll {
     };
 }
 pub(super) use unroll;
+
+/// Whether a number is not zero; what is none is alive, too.
+#[inline(always)]
+pub(super) fn is_alive(number: f32) -> bool {
+    number.to_bits() << 1 != 0
+}
 
 /// Numbers in a [`Block`].
 pub(super) const BLOCK: usize = 16;
@@ -118,6 +129,28 @@ impl<S: Simd, const N: usize> Block<S, N> {
         Self([value.splat(); N])
     }
 
+    /// Eight times the one number, eight times the other.
+    #[inline(always)]
+    pub(super) fn halves(left: f32, right: f32) -> Self {
+        if N == 1 {
+            let mut upper = [0.0; BLOCK];
+            upper[BLOCK / 2..].fill(1.0);
+            // SAFETY: the array is a block.
+            let upper = unsafe { Self::load(upper.as_ptr()) };
+            let zero = 0.0.splat();
+            let mut both = Self::splat(left);
+            for i in 0..N {
+                both.0[i] = upper.0[i].gt(zero).select(right.splat(), both.0[i]);
+            }
+            return both;
+        }
+        let mut both = Self::splat(left);
+        for i in N / 2..N {
+            both.0[i] = right.splat();
+        }
+        both
+    }
+
     /// Reads sixteen numbers.
     ///
     /// # Safety
@@ -167,11 +200,11 @@ impl<S: Simd, const N: usize> Block<S, N> {
         self
     }
 
-    /// `self + other`
+    /// `self - other`
     #[inline(always)]
-    pub(super) fn plus(mut self, other: Self) -> Self {
+    pub(super) fn minus(mut self, other: Self) -> Self {
         for i in 0..N {
-            self.0[i] += other.0[i];
+            self.0[i] -= other.0[i];
         }
         self
     }
@@ -202,6 +235,18 @@ impl<S: Simd, const N: usize> Block<S, N> {
         for i in 0..N {
             let alive = output.0[i].gt(zero) | output.0[i].ne(output.0[i]);
             self.0[i] = alive.select(self.0[i], zero);
+        }
+        self
+    }
+
+    /// Per number: zero in the place of those that are smaller than normal ones.
+    #[inline(always)]
+    pub(super) fn or_zero_if_subnormal(mut self) -> Self {
+        let (zero, least): (Vector<S, f32>, Vector<S, f32>) = (0.0.splat(), f32::MIN_POSITIVE.splat());
+        let most: Vector<S, f32> = (-f32::MIN_POSITIVE).splat();
+        for i in 0..N {
+            let x = self.0[i];
+            self.0[i] = (x.ge(least) | x.le(most) | x.ne(x)).select(x, zero);
         }
         self
     }

@@ -5,13 +5,18 @@
 //! multiplied into the up to four neighbouring outputs of one pooling window that it takes part in. The maximum is taken
 //! while the four are still in registers, and only it and the place of the winner are written.
 //!
+//! Most of a picture is paper: where nothing but one shade lies below a pooling window of C1, its outcome is computed once
+//! for all of them, by the same sums.
+//!
 //! Backwards, the error goes to the winning unit alone. The report spreads it over a map that is zero elsewhere, and
 //! multiplies with patches again (`col2im` for the image). Three products in four have a factor of zero there: here the
 //! winner's window alone is multiplied.
 
+use std::mem::MaybeUninit;
+
 use macerator::{Scalar, Simd, Vector};
 
-use super::block::{BLOCK, Block, read, unroll, write};
+use super::block::{BLOCK, Block, is_alive, read, unroll, write};
 
 /// Rows and columns of the input.
 pub(super) const SIDE: usize = 32;
@@ -25,12 +30,12 @@ pub(super) const C1_MAPS: usize = 6;
 pub(super) const S2_SIDE: usize = 14;
 /// Units of one of S2's maps.
 const S2_CELLS: usize = S2_SIDE * S2_SIDE;
-/// From one row of S2 to the next; the six maps' numbers of one place lie side by side.
-const S2_ROW: usize = S2_SIDE * C1_MAPS;
-/// S2's output of one image: `[14][14][6]`, and room to read a whole block at its end.
-pub(super) const S2: usize = 1184;
-/// The winners of S2: `[14][14][8]`.
-pub(super) const S2_WINNERS: usize = S2_CELLS * 8;
+/// Numbers of one place of S2: those of the six maps side by side, and two zeros.
+const PLACE: usize = 8;
+/// From one row of S2 to the next.
+const S2_ROW: usize = S2_SIDE * PLACE;
+/// S2's output of one image, and as many winners: `[14][14][8]`.
+pub(super) const S2: usize = S2_CELLS * PLACE;
 /// Maps of C3 and S4.
 pub(super) const C3_MAPS: usize = 16;
 /// Rows and columns of S4's maps.
@@ -39,9 +44,9 @@ pub(super) const S4_SIDE: usize = 5;
 pub(super) const S4_CELLS: usize = S4_SIDE * S4_SIDE;
 /// S4's output of one image: `[16][5][5]`, as Burn has it.
 pub(super) const S4: usize = C3_MAPS * S4_CELLS;
-/// A row of a kernel of C3: five places of six maps, and two zeros.
-const C3_ROW: usize = 32;
-/// A kernel of C3 with its rows so long.
+/// A row of a kernel of C3 as it meets S2: five places.
+const C3_ROW: usize = KERNEL * PLACE;
+/// A kernel of C3 with such rows.
 pub(super) const C3_KERNEL: usize = KERNEL * C3_ROW;
 /// A row of a kernel of C1, with three zeros.
 pub(super) const C1_ROW: usize = 8;
@@ -49,7 +54,7 @@ pub(super) const C1_ROW: usize = 8;
 /// The outputs of C1 that a pooling window compares, by how far into the image they lie; see [`Block::larger`].
 const S2_MARKS: [f32; 4] = [0.0, 1.0, SIDE as f32, SIDE as f32 + 1.0];
 /// The same for C3, in S2's output.
-const S4_MARKS: [f32; 4] = [0.0, C1_MAPS as f32, S2_ROW as f32, (S2_ROW + C1_MAPS) as f32];
+const S4_MARKS: [f32; 4] = [0.0, PLACE as f32, S2_ROW as f32, (S2_ROW + PLACE) as f32];
 
 /// The maximum of a pooling window after `ReLU`, and the mark of its winner: first row, then second, left before right.
 #[inline(always)]
@@ -111,11 +116,50 @@ impl<S: Simd, const N: usize> Reach<S, N> {
     }
 }
 
+/// What C1 sees of an image.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    /// Whether there is ink below a pooling window, or nothing but paper, the shade of the first pixel.
+    ink: [[bool; S2_SIDE]; S2_SIDE],
+    /// S2's output of the maps at a place of mere paper, zero where that is not finite.
+    paper: [f32; PLACE],
+}
+
+/// Which pooling windows of C1 see something else than paper.
+///
+/// `image [32][32]` -> `[14][14]`
+#[inline(always)]
+fn ink(image: &[f32]) -> [[bool; S2_SIDE]; S2_SIDE] {
+    // Numbers that are none, or infinite, are never paper: what they bring about is computed where it is.
+    let paper = if image[0].is_finite() { image[0] } else { f32::NAN };
+    // Of each row, whether there is ink in two pixels side by side.
+    let mut pairs = [[false; SIDE / 2]; SIDE];
+    for row in 0..SIDE {
+        for pair in 0..SIDE / 2 {
+            let at = row * SIDE + 2 * pair;
+            pairs[row][pair] = (image[at] != paper) | (image[at + 1] != paper);
+        }
+    }
+    let mut ink = [[false; S2_SIDE]; S2_SIDE];
+    for y in 0..S2_SIDE {
+        let mut below = pairs[2 * y];
+        for row in 1..KERNEL + 1 {
+            for pair in 0..SIDE / 2 {
+                below[pair] |= pairs[2 * y + row][pair];
+            }
+        }
+        for x in 0..S2_SIDE {
+            ink[y][x] = below[x] | below[x + 1] | below[x + 2];
+        }
+    }
+    ink
+}
+
 /// C1, `ReLU` and S2 of one image: the report's forward "Convolution layer" and "Max-Pooling layer" in one,
 /// `s2[o][r][c] = max(0, max over the four (y, x) of window (r, c) of  b[o] + Σᵢⱼ w[o][i][j] · image[y + i][x + j])`.
 ///
 /// `image [32][32]`, `weights [5][5][16]` (the eight numbers of a place, six of them maps, twice), `bias [16]` ->
-/// `s2 [14][14][6]` and `winners [14][14][8]`. A block is two pooling windows side by side by eight maps.
+/// `s2 [14][14][8]` and `winners [14][14][8]`. A block is two pooling windows side by side by eight maps.
 #[inline(always)]
 pub(super) fn c1_s2<S: Simd, const N: usize>(
     image: &[f32],
@@ -123,122 +167,168 @@ pub(super) fn c1_s2<S: Simd, const N: usize>(
     bias: &[f32],
     s2: &mut [f32],
     winners: &mut [f32],
+    seen: &mut Seen,
 ) {
     assert!(image.len() == INPUT && weights.len() == KERNEL * KERNEL * BLOCK && bias.len() == BLOCK);
-    assert!(s2.len() == S2 && winners.len() == S2_WINNERS);
-    // The eight rows spread last; a row's place is its number modulo eight.
-    let mut spread = Aligned([[[0.0_f32; SPREAD]; 2]; 8]);
-    let spread = &mut spread.0;
+    assert!(s2.len() == S2 && winners.len() == S2);
+    let mut ink = ink(image);
+    let paper = c1_paper::<S, N>(image[0], weights, bias);
+    let mut maps = [0.0; BLOCK];
+    // SAFETY: the array is a block.
+    unsafe { paper.0.store(maps.as_mut_ptr()) };
+    seen.paper.copy_from_slice(&maps[..PLACE]);
+    let mut finite = true;
+    for map in 0..C1_MAPS {
+        finite &= seen.paper[map].is_finite();
+    }
+    if !finite {
+        (seen.paper, ink) = ([0.0; PLACE], [[true; S2_SIDE]; S2_SIDE]);
+    }
+    seen.ink = ink;
+    // The eight rows spread last; a row's place is its number modulo eight. Nothing is read that was not written.
+    let mut spread = MaybeUninit::<Spread>::uninit();
+    let spread = spread.as_mut_ptr().cast::<f32>();
     let mut ready = 0;
     for y in 0..S2_SIDE {
+        // The blocks of this row of windows with ink below them.
+        let (mut inked, mut count) = ([0; S2_SIDE / 2], 0);
+        for block in 0..S2_SIDE / 2 {
+            let at = (y * S2_SIDE + 2 * block) * PLACE;
+            // SAFETY: `at` is at most S2 - 16, and `count` at most `block`, as one is added for each.
+            unsafe {
+                paper.0.store(s2.as_mut_ptr().add(at));
+                paper.1.store(winners.as_mut_ptr().add(at));
+                *inked.get_unchecked_mut(count) = block;
+            }
+            count += usize::from(ink[y][2 * block] | ink[y][2 * block + 1]);
+        }
+        if count == 0 {
+            continue;
+        }
+        ready = ready.max(2 * y);
         while ready < 2 * y + KERNEL + 1 {
-            let halves = &mut spread[ready % 8];
-            for column in 0..SIDE {
-                let half = &mut halves[column % 2];
-                // SAFETY: column / 2 <= 15, so the block ends at 15 * 8 + 16 <= SPREAD.
+            for pair in 0..SIDE / 2 {
+                let (half, at) = (pair % 2, pair / 2 * 4 + pair % 2);
+                // SAFETY: a half of a row is 16 pixels, and this is its block `pair / 2`; the last one ends it.
                 unsafe {
-                    let pixel = Block::<S, N>::splat(image[ready * SIDE + column]);
-                    pixel.store(half.as_mut_ptr().add(column / 2 * 8));
+                    let row = spread.add((ready % 8 * 2 + half) * SPREAD);
+                    let pixels = Block::<S, N>::halves(image[ready * SIDE + at], image[ready * SIDE + at + 2]);
+                    pixels.store(row.add(pair / 2 * BLOCK));
                 }
             }
             ready += 1;
         }
-        // SAFETY: seven blocks are a row of pooling windows; rows up to 2 y + 5 are spread.
-        unsafe {
-            if N == 1 {
+        let mut first = 0;
+        while first < count {
+            // SAFETY: the rows up to 2 y + 5 are spread, and blocks are below seven.
+            unsafe {
                 // As many windows as 32 registers hold.
-                c1_windows::<S, N, 4>(spread, y, 0, weights, bias, s2, winners);
-                c1_windows::<S, N, 3>(spread, y, 4, weights, bias, s2, winners);
-            } else {
-                for first in 0..S2_SIDE / 2 {
-                    c1_windows::<S, N, 1>(spread, y, first, weights, bias, s2, winners);
-                }
+                first += match (N, count - first) {
+                    (1, 4..) => c1_windows::<S, N, 4>(spread, y, &inked[first..], weights, bias, s2, winners),
+                    (1, 3) => c1_windows::<S, N, 3>(spread, y, &inked[first..], weights, bias, s2, winners),
+                    (1, 2) => c1_windows::<S, N, 2>(spread, y, &inked[first..], weights, bias, s2, winners),
+                    _ => c1_windows::<S, N, 1>(spread, y, &inked[first..], weights, bias, s2, winners),
+                };
             }
         }
     }
 }
 
-/// Half a row of the image, its even or its odd columns, each pixel eight times; and as much more as a block is written beyond.
-const SPREAD: usize = SIDE / 2 * 8 + BLOCK;
+/// What two pooling windows of C1 come to that see one shade: the same sums in the same order.
+#[inline(always)]
+fn c1_paper<S: Simd, const N: usize>(shade: f32, weights: &[f32], bias: &[f32]) -> (Block<S, N>, Block<S, N>) {
+    let shade = Block::splat(shade);
+    // SAFETY: `c1_s2` has checked that there are as many weights, and a block of biases.
+    unsafe {
+        let mut sum = Block::load(bias.as_ptr());
+        for place in 0..KERNEL * KERNEL {
+            sum = sum.add_product(shade, Block::load(weights.as_ptr().add(place * BLOCK)));
+        }
+        pool([sum; 4], S2_MARKS)
+    }
+}
 
-/// Rows that begin with a line of the processor's cache.
+/// Half a row of the image, its even or its odd columns, each pixel eight times.
+const SPREAD: usize = SIDE / 2 * PLACE;
+
+/// Eight rows in two halves each, beginning with a line of the processor's cache.
 #[repr(align(64))]
-struct Aligned([[[f32; SPREAD]; 2]; 8]);
+struct Spread(#[expect(dead_code, reason = "it is room to write in")] [[[f32; SPREAD]; 2]; 8]);
 
-/// Row `y` of S2 from block `first` on, `T` blocks of pooling windows.
+/// The first `T` of some blocks of row `y` of S2. Gives `T`.
 ///
 /// # Safety
-/// `first + T <= 7`, the lengths are those that `c1_s2` has checked, and the rows of the image from `2 y` to `2 y + 5` are
-/// spread.
+/// There are `T` blocks, each below 7; the lengths are those that `c1_s2` has checked, and the rows of the image from
+/// `2 y` to `2 y + 5` are in `spread`, which is one.
 #[inline(always)]
 unsafe fn c1_windows<S: Simd, const N: usize, const T: usize>(
-    spread: &[[[f32; SPREAD]; 2]; 8],
+    spread: *const f32,
     y: usize,
-    first: usize,
+    blocks: &[usize],
     weights: &[f32],
     bias: &[f32],
     s2: &mut [f32],
     winners: &mut [f32],
-) {
+) -> usize {
     // SAFETY: `bias` holds a block.
     let bias = unsafe { Block::<S, N>::load(bias.as_ptr()) };
     let mut windows = [[bias; 4]; T];
-    let place = 2 * first * 8;
-    // SAFETY: `place` is that of a window in `spread`; see `c1_row`.
+    let mut places = [0; T];
+    // SAFETY: there are so many.
+    unroll!(t < T, { places[t] = unsafe { *blocks.get_unchecked(t) } * BLOCK });
+    // SAFETY: the rows are in `spread`, and the places those of windows in a row; see `c1_row`.
     unsafe {
-        c1_row::<S, N, T, true, false>(&mut windows, &spread[2 * y % 8], place, weights, 0);
-        for row in 1..KERNEL {
-            c1_row::<S, N, T, true, true>(&mut windows, &spread[(2 * y + row) % 8], place, weights, row);
+        let row = |row: usize| spread.add((2 * y + row) % 8 * 2 * SPREAD);
+        c1_row::<S, N, T, true, false>(&mut windows, row(0), &places, weights, 0);
+        for i in 1..KERNEL {
+            c1_row::<S, N, T, true, true>(&mut windows, row(i), &places, weights, i);
         }
-        c1_row::<S, N, T, false, true>(&mut windows, &spread[(2 * y + KERNEL) % 8], place, weights, KERNEL);
+        c1_row::<S, N, T, false, true>(&mut windows, row(KERNEL), &places, weights, KERNEL);
     }
     unroll!(t < T, {
         let (best, winner) = pool(windows[t], S2_MARKS);
-        let cell = y * S2_SIDE + 2 * (first + t);
-        let mut both = [0.0; BLOCK];
-        // SAFETY: the array is a block, and `winners` holds eight numbers for each of the two cells.
+        let at = y * S2_ROW + places[t];
+        // SAFETY: both hold a block there: a row has seven.
         unsafe {
-            best.store(both.as_mut_ptr());
-            winner.store(winners.as_mut_ptr().add(cell * 8));
+            best.store(s2.as_mut_ptr().add(at));
+            winner.store(winners.as_mut_ptr().add(at));
         }
-        // Two of eight are no maps; the next cell overwrites them.
-        s2[cell * C1_MAPS..][..8].copy_from_slice(&both[..8]);
-        s2[(cell + 1) * C1_MAPS..][..8].copy_from_slice(&both[8..]);
     });
+    T
 }
 
-/// Adds one of the six rows of pixels below `T` pooling windows of C1 to their outputs.
+/// Adds one of the six rows of pixels below `T` blocks of pooling windows of C1 to their outputs.
 ///
 /// # Safety
-/// `place + 16 (T - 1)` is at most 16 * 6; `row` is 0 to 4 where the upper outputs are reached, 1 to 5 where the lower
-/// ones are.
+/// `halves` are two halves of a row in a [`Spread`], the `places` at most 16 * 6; `row` is 0 to 4 where the upper outputs
+/// are reached, 1 to 5 where the lower ones are.
 #[inline(always)]
 unsafe fn c1_row<S: Simd, const N: usize, const T: usize, const UPPER: bool, const LOWER: bool>(
     windows: &mut [[Block<S, N>; 4]; T],
-    halves: &[[f32; SPREAD]; 2],
-    place: usize,
+    halves: *const f32,
+    places: &[usize; T],
     weights: &[f32],
     row: usize,
 ) {
-    // SAFETY: the last place read is 16 * 6 + 2 * 8, so that block ends before SPREAD. A kernel's row and column are
-    // below 5 where a weight is read.
+    // SAFETY: the last block read begins at 16 * 6 + 2 * 8 and ends at SPREAD. A kernel's row and column are below 5
+    // where a weight is read.
     unsafe {
-        let at = |column: usize| halves[column % 2].as_ptr().add(place + column / 2 * 8);
+        let at = |column: usize| halves.add(column % 2 * SPREAD + column / 2 * PLACE);
         let w = |column: usize| weights.as_ptr().wrapping_add((row * KERNEL + column) * BLOCK);
         let (up, left) = (KERNEL * BLOCK, BLOCK);
         let reach = Reach::<S, N>::load::<UPPER, LOWER, true, false>(w(0), up, left);
         unroll!(t < T, {
-            reach.add::<UPPER, LOWER, true, false>(&mut windows[t], Block::load(at(0).add(t * BLOCK)));
+            reach.add::<UPPER, LOWER, true, false>(&mut windows[t], Block::load(at(0).add(places[t])));
         });
         for column in 1..KERNEL {
             let reach = Reach::<S, N>::load::<UPPER, LOWER, true, true>(w(column), up, left);
             unroll!(t < T, {
-                reach.add::<UPPER, LOWER, true, true>(&mut windows[t], Block::load(at(column).add(t * BLOCK)));
+                reach.add::<UPPER, LOWER, true, true>(&mut windows[t], Block::load(at(column).add(places[t])));
             });
         }
         let reach = Reach::<S, N>::load::<UPPER, LOWER, false, true>(w(KERNEL), up, left);
         unroll!(t < T, {
-            reach.add::<UPPER, LOWER, false, true>(&mut windows[t], Block::load(at(KERNEL).add(t * BLOCK)));
+            reach.add::<UPPER, LOWER, false, true>(&mut windows[t], Block::load(at(KERNEL).add(places[t])));
         });
     }
 }
@@ -246,120 +336,180 @@ unsafe fn c1_row<S: Simd, const N: usize, const T: usize, const UPPER: bool, con
 /// C3, `ReLU` and S4 of one image: as [`c1_s2`], with a sum over the six maps of S2 as well,
 /// `s4[o][r][c] = max(0, max over (y, x) of  b[o] + Σₘᵢⱼ w[o][m][i][j] · s2[m][y + i][x + j])`.
 ///
-/// `s2 [14][14][6]`, `weights [5][5][6][16]`, `bias [16]` -> `s4 [16][5][5]` and `winners [16][5][5]`. A block is the
-/// sixteen maps at one place.
+/// With `p[m]` what S2 has where there is mere paper, it is `b[o] + Σₘ p[m] Σᵢⱼ w[o][m][i][j]`, the same at all places, and
+/// the sum of `w[o][m][i][j] · (s2[m][y + i][x + j] - p[m])` where there is ink: half of the places.
+///
+/// `s2 [14][14][8]`, `weights [5][5][6][16]`, `sums [6][16]` over the places of a kernel, `bias [16]` -> `s4 [16][5][5]` and
+/// `winners [16][5][5]`. A block is the sixteen maps at one place.
 #[inline(always)]
 pub(super) fn c3_s4<S: Simd, const N: usize>(
     s2: &[f32],
+    seen: &Seen,
     weights: &[f32],
+    sums: &[f32],
     bias: &[f32],
     s4: &mut [f32],
     winners: &mut [f32],
 ) {
-    match N {
-        1 => c3_s4_tiled::<S, N, 5>(s2, weights, bias, s4, winners),
-        _ => c3_s4_tiled::<S, N, 1>(s2, weights, bias, s4, winners),
-    }
-}
-
-#[inline(always)]
-fn c3_s4_tiled<S: Simd, const N: usize, const T: usize>(
-    s2: &[f32],
-    weights: &[f32],
-    bias: &[f32],
-    s4: &mut [f32],
-    winners: &mut [f32],
-) {
-    assert!(s2.len() == S2 && weights.len() == KERNEL * KERNEL * C1_MAPS * BLOCK && bias.len() == BLOCK);
-    assert!(s4.len() == S4 && winners.len() == S4);
+    assert!(s2.len() == S2 && weights.len() == KERNEL * KERNEL * C1_MAPS * BLOCK);
+    assert!(sums.len() == C1_MAPS * BLOCK && bias.len() == BLOCK && s4.len() == S4 && winners.len() == S4);
+    let mut twice = [0.0; BLOCK];
+    twice[..PLACE].copy_from_slice(&seen.paper);
+    twice[PLACE..].copy_from_slice(&seen.paper);
+    let mut ink = MaybeUninit::<Ink>::uninit();
+    let ink = ink.as_mut_ptr().cast::<f32>();
+    // SAFETY: S2 is a multiple of a block, which `ink` has room for, and `twice` and `bias` are blocks; there are six of
+    // `sums`.
+    let paper = unsafe {
+        let paper = Block::<S, N>::load(twice.as_ptr());
+        for at in (0..S2).step_by(BLOCK) {
+            Block::load(s2.as_ptr().add(at)).minus(paper).store(ink.add(at));
+        }
+        let mut sum = Block::<S, N>::load(bias.as_ptr());
+        for map in 0..C1_MAPS {
+            sum = sum.add_product(Block::splat(seen.paper[map]), Block::load(sums.as_ptr().add(map * BLOCK)));
+        }
+        sum
+    };
     for y in 0..S4_SIDE {
-        for first in (0..S4_SIDE).step_by(T) {
-            // SAFETY: `bias` holds a block.
-            let bias = unsafe { Block::<S, N>::load(bias.as_ptr()) };
-            let mut windows = [[bias; 4]; T];
-            let place = 2 * y * S2_ROW + 2 * first * C1_MAPS;
-            // SAFETY: `place` is that of a window in `s2`; see `c3_row`.
-            unsafe {
-                c3_row::<S, N, T, true, false>(&mut windows, s2, place, weights, 0);
-                for row in 1..KERNEL {
-                    c3_row::<S, N, T, true, true>(&mut windows, s2, place, weights, row);
+        // SAFETY: `ink` is written, and the windows are in it.
+        unsafe {
+            if N == 1 {
+                // A whole row of windows takes twenty of 32 registers.
+                c3_windows::<S, N, 10>(ink, seen, weights, paper, y, 0, s4, winners);
+            } else {
+                for x in 0..S4_SIDE {
+                    c3_windows::<S, N, 2>(ink, seen, weights, paper, y, x, s4, winners);
                 }
-                c3_row::<S, N, T, false, true>(&mut windows, s2, place, weights, KERNEL);
             }
-            unroll!(t < T, {
-                let (best, winner) = pool(windows[t], S4_MARKS);
-                let cell = y * S4_SIDE + first + t;
-                let (mut bests, mut marks) = ([0.0; BLOCK], [0.0; BLOCK]);
-                // SAFETY: both arrays are blocks.
-                unsafe {
-                    best.store(bests.as_mut_ptr());
-                    winner.store(marks.as_mut_ptr());
-                }
-                for map in 0..C3_MAPS {
-                    s4[map * S4_CELLS + cell] = bests[map];
-                    winners[map * S4_CELLS + cell] = marks[map];
-                }
-            });
         }
     }
 }
 
-/// Adds one of the six rows of units below `T` pooling windows of C3 to their outputs.
+/// S2 without its paper.
+#[repr(align(64))]
+struct Ink(#[expect(dead_code, reason = "it is room to write in")] [f32; S2]);
+
+/// The windows of S4 in row `y` from the one in column `first` on: `W` columns of C3's output, two of each window.
 ///
 /// # Safety
-/// The window at `place` and the `T - 1` to its right are in `s2`; `row` is 0 to 4 where the upper outputs are reached,
-/// 1 to 5 where the lower ones are.
+/// `ink` holds S2's numbers, and there are so many windows.
 #[inline(always)]
-unsafe fn c3_row<S: Simd, const N: usize, const T: usize, const UPPER: bool, const LOWER: bool>(
-    windows: &mut [[Block<S, N>; 4]; T],
-    s2: &[f32],
-    place: usize,
+#[expect(clippy::too_many_arguments, reason = "a part of `c3_s4`")]
+unsafe fn c3_windows<S: Simd, const N: usize, const W: usize>(
+    ink: *const f32,
+    seen: &Seen,
+    weights: &[f32],
+    paper: Block<S, N>,
+    y: usize,
+    first: usize,
+    s4: &mut [f32],
+    winners: &mut [f32],
+) {
+    let mut outputs = [[paper; W]; 2];
+    for row in 0..KERNEL + 1 {
+        let inked = &seen.ink[2 * y + row];
+        unroll!(long column < W + KERNEL - 1, {
+            let x = 2 * first + column;
+            if inked[x] {
+                // SAFETY: `x` is a column of S2, as there are so many windows, and so is the row.
+                unsafe {
+                    let place = ink.add((2 * y + row) * S2_ROW + x * PLACE);
+                    match row {
+                        0 => c3_place::<S, N, W, column, true, false>(&mut outputs, place, weights, row),
+                        KERNEL => c3_place::<S, N, W, column, false, true>(&mut outputs, place, weights, row),
+                        _ => c3_place::<S, N, W, column, true, true>(&mut outputs, place, weights, row),
+                    }
+                }
+            }
+        });
+    }
+    unroll!(window < W / 2, {
+        let [upper, lower] = outputs;
+        let four = [upper[2 * window], upper[2 * window + 1], lower[2 * window], lower[2 * window + 1]];
+        let (best, winner) = pool(four, S4_MARKS);
+        let cell = y * S4_SIDE + first + window;
+        let (mut bests, mut marks) = ([0.0; BLOCK], [0.0; BLOCK]);
+        // SAFETY: both arrays are blocks.
+        unsafe {
+            best.store(bests.as_mut_ptr());
+            winner.store(marks.as_mut_ptr());
+        }
+        for map in 0..C3_MAPS {
+            s4[map * S4_CELLS + cell] = bests[map];
+            winners[map * S4_CELLS + cell] = marks[map];
+        }
+    });
+}
+
+/// Adds what one place of S2 counts for in two rows of C3's output: it is in column `COLUMN` and row `row` below their first
+/// ones. `UPPER` and `LOWER` say which of the two rows' kernels reach it.
+///
+/// # Safety
+/// `place` are the numbers of six maps; `row` is 0 to 4 where the upper row is reached, 1 to 5 where the lower one is.
+#[inline(always)]
+unsafe fn c3_place<
+    S: Simd,
+    const N: usize,
+    const W: usize,
+    const COLUMN: usize,
+    const UPPER: bool,
+    const LOWER: bool,
+>(
+    outputs: &mut [[Block<S, N>; W]; 2],
+    place: *const f32,
     weights: &[f32],
     row: usize,
 ) {
-    /// Numbers in a row of a kernel: five places of six maps.
-    const ROW: usize = KERNEL * C1_MAPS;
-    debug_assert!(place + row * S2_ROW + 2 * (T - 1) * C1_MAPS + ROW + C1_MAPS <= S2);
-    // SAFETY: the six places below each window are in `s2`. A kernel's row is below 5 and the number in it below 30
-    // where a weight is read.
-    unsafe {
-        let x = s2.as_ptr().add(place + row * S2_ROW);
-        let w = weights.as_ptr().wrapping_add(row * ROW * BLOCK);
-        let (up, left) = (ROW * BLOCK, C1_MAPS * BLOCK);
-        for at in 0..C1_MAPS {
-            let reach = Reach::<S, N>::load::<UPPER, LOWER, true, false>(w.wrapping_add(at * BLOCK), up, left);
-            unroll!(t < T, {
-                let x = Block::splat(*x.add(at + 2 * t * C1_MAPS));
-                reach.add::<UPPER, LOWER, true, false>(&mut windows[t], x);
-            });
-        }
-        for at in C1_MAPS..ROW {
-            let reach = Reach::<S, N>::load::<UPPER, LOWER, true, true>(w.wrapping_add(at * BLOCK), up, left);
-            unroll!(t < T, {
-                let x = Block::splat(*x.add(at + 2 * t * C1_MAPS));
-                reach.add::<UPPER, LOWER, true, true>(&mut windows[t], x);
-            });
-        }
-        for at in ROW..ROW + C1_MAPS {
-            let reach = Reach::<S, N>::load::<UPPER, LOWER, false, true>(w.wrapping_add(at * BLOCK), up, left);
-            unroll!(t < T, {
-                let x = Block::splat(*x.add(at + 2 * t * C1_MAPS));
-                reach.add::<UPPER, LOWER, false, true>(&mut windows[t], x);
+    /// Numbers of one place of the kernels.
+    const STEP: usize = C1_MAPS * BLOCK;
+    for map in 0..C1_MAPS {
+        // SAFETY: a kernel's row and column are below 5 where a weight is read.
+        unsafe {
+            let x = Block::splat(*place.add(map));
+            let w = weights.as_ptr().wrapping_add(row * KERNEL * STEP + map * BLOCK);
+            unroll!(long out < W, {
+                if out <= COLUMN && COLUMN - out < KERNEL {
+                    let w = w.wrapping_add((COLUMN - out) * STEP);
+                    if UPPER {
+                        outputs[0][out] = outputs[0][out].add_product(x, Block::load(w));
+                    }
+                    if LOWER {
+                        outputs[1][out] = outputs[1][out].add_product(x, Block::load(w.wrapping_sub(KERNEL * STEP)));
+                    }
+                }
             });
         }
     }
 }
 
-/// S4 and C3 backwards, for several images: the report's backward "Max-Pooling layer" and "Convolution layer". The error
+/// A unit of S4 that an error came back to: the error, and where its winner's window begins in S2.
+#[derive(Clone, Copy, Default)]
+struct Won {
+    error: f32,
+    place: u32,
+}
+
+impl Won {
+    /// The winner of the window that begins at `window`.
+    #[inline(always)]
+    fn new(error: f32, window: usize, winner: f32) -> Self {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2,048; a mark")]
+        let place = window as u32 + winner as u32;
+        Self { error, place }
+    }
+}
+
+/// S4 and C3 backwards, for one image: the report's backward "Max-Pooling layer" and "Convolution layer". The error
 /// `δ` of each unit of S4 goes to its winner at `(y, x)` alone, and from there
 /// `∂L/∂w[o][m][i][j] += δ · s2[m][y + i][x + j]`, `∂L/∂b[o] += δ`, `∂L/∂s2[m][y + i][x + j] += δ · w[o][m][i][j]`.
-/// The last is the report's `col2im`: overlapping windows add up.
+/// The last is the report's `col2im`: overlapping windows add up. Of the units one in four is alive, and the others are
+/// left out first.
 ///
-/// `errors [images][16][5][5]` (zero where the unit is dead), `winners` likewise, `s2 [images][14][14][6]`,
-/// `weights [16][5][32]` -> adds to `s2_errors [images][14][14][6]`, `weight_gradient [16][5][32]` and
-/// `bias_gradient [16]`.
+/// `errors [16][5][5]` (zero where the unit is dead), `winners` likewise, `s2 [14][14][8]`, `weights [16][5][5][8]` -> adds
+/// to `s2_errors [14][14][8]`, `weight_gradient [16][5][5][8]` and `bias_gradient [16]`. `M` vectors are eight numbers, a place of S2.
 #[inline(always)]
-pub(super) fn c3_s4_backward<S: Simd, const N: usize>(
+pub(super) fn c3_s4_backward<S: Simd, const M: usize>(
     errors: &[f32],
     winners: &[f32],
     s2: &[f32],
@@ -368,131 +518,175 @@ pub(super) fn c3_s4_backward<S: Simd, const N: usize>(
     weight_gradient: &mut [f32],
     bias_gradient: &mut [f32],
 ) {
-    let images = errors.len() / S4;
-    assert!(winners.len() == errors.len() && s2.len() == images * S2 && s2_errors.len() == images * S2);
+    assert!(errors.len() == S4 && winners.len() == S4 && s2.len() == S2 && s2_errors.len() == S2);
     assert!(weights.len() == C3_MAPS * C3_KERNEL && weight_gradient.len() == weights.len());
     assert!(bias_gradient.len() == C3_MAPS);
     for map in 0..C3_MAPS {
-        // As many rows of the kernel at once as the registers hold.
-        match N {
-            1 => c3_rows::<S, N, 5>(map, 0, errors, winners, s2, weights, s2_errors, weight_gradient),
-            2 => {
-                c3_rows::<S, N, 3>(map, 0, errors, winners, s2, weights, s2_errors, weight_gradient);
-                c3_rows::<S, N, 2>(map, 3, errors, winners, s2, weights, s2_errors, weight_gradient);
+        let (mut cells, mut count) = ([0; S4_CELLS], 0);
+        let first = map * S4_CELLS;
+        for cell in 0..S4_CELLS {
+            // SAFETY: `first + cell` is below S4, and `count` at most `cell`.
+            unsafe {
+                *cells.get_unchecked_mut(count) = cell;
+                count += usize::from(is_alive(*errors.get_unchecked(first + cell)));
             }
-            _ => {
+        }
+        let mut won = [Won::default(); S4_CELLS];
+        for (won, cell) in won.iter_mut().zip(&cells[..count]) {
+            let window = cell / S4_SIDE * 2 * S2_ROW + cell % S4_SIDE * 2 * PLACE;
+            // SAFETY: as above.
+            let (error, winner) =
+                unsafe { (*errors.get_unchecked(first + cell), *winners.get_unchecked(first + cell)) };
+            *won = Won::new(error, window, winner);
+        }
+        let won = &won[..count];
+        let at = map * C3_KERNEL;
+        // As many rows of the kernel at once as sixteen registers hold.
+        // SAFETY: the winners' windows are in `s2`, and there are such rows of weights.
+        unsafe {
+            if M == 1 {
+                c3_rows::<S, M, 2>(won, 0, s2, &weights[at..], s2_errors, &mut weight_gradient[at..]);
+                c3_rows::<S, M, 2>(won, 2, s2, &weights[at..], s2_errors, &mut weight_gradient[at..]);
+                c3_rows::<S, M, 1>(won, 4, s2, &weights[at..], s2_errors, &mut weight_gradient[at..]);
+            } else {
                 for row in 0..KERNEL {
-                    c3_rows::<S, N, 1>(map, row, errors, winners, s2, weights, s2_errors, weight_gradient);
+                    c3_rows::<S, M, 1>(won, row, s2, &weights[at..], s2_errors, &mut weight_gradient[at..]);
                 }
             }
         }
-        let mine = errors.chunks_exact(S4).flat_map(|image| &image[map * S4_CELLS..][..S4_CELLS]);
-        bias_gradient[map] += mine.sum::<f32>();
+        for unit in won {
+            bias_gradient[map] += unit.error;
+        }
     }
 }
 
+/// `R` rows of the kernel from `first` on.
+///
+/// # Safety
+/// The winners' windows are in `s2` and `s2_errors`, which are alike; `weights` and `weight_gradient` hold a kernel.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "a part of `c3_s4_backward`")]
-fn c3_rows<S: Simd, const N: usize, const R: usize>(
-    map: usize,
+unsafe fn c3_rows<S: Simd, const M: usize, const R: usize>(
+    won: &[Won],
     first: usize,
-    errors: &[f32],
-    winners: &[f32],
     s2: &[f32],
     weights: &[f32],
     s2_errors: &mut [f32],
     weight_gradient: &mut [f32],
 ) {
-    let at = map * C3_KERNEL + first * C3_ROW;
-    let mut gradient = [[Block::<S, N>::splat(0.0); 2]; R];
-    let images = errors.len() / S4;
-    for cell in 0..S4_CELLS {
-        let window = (cell / S4_SIDE * S2_ROW + cell % S4_SIDE * C1_MAPS) * 2 + first * S2_ROW;
-        // One image after the other: what a window adds to is not read again at once.
-        for image in 0..images {
-            let unit = image * S4 + map * S4_CELLS + cell;
-            // SAFETY: `unit` is below images * S4, the length of both. A window's last row begins in row 9 + 4 at
-            // column 9, at (13 * 14 + 9) * 6 = 1146, and its two blocks end at 1178 < S2. Weights and gradient hold
-            // R * 32 numbers from `at`.
-            unsafe {
-                let error = *errors.get_unchecked(unit);
-                if error == 0.0 {
-                    continue;
-                }
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one of S4_MARKS")]
-                let winner = *winners.get_unchecked(unit) as u32 as usize;
-                let place = image * S2 + window + winner;
-                debug_assert!(place + (R - 1) * S2_ROW + 2 * BLOCK <= (image + 1) * S2);
-                let error = Block::splat(error);
-                unroll!(row < R, {
-                    unroll!(half < 2, {
-                        let shift = row * S2_ROW + half * BLOCK;
-                        let w = Block::load(weights.as_ptr().add(at + row * C3_ROW + half * BLOCK));
-                        let x = Block::load(s2.as_ptr().add(place + shift));
-                        gradient[row][half] = gradient[row][half].add_product(error, x);
-                        let below = s2_errors.as_mut_ptr().add(place + shift);
-                        Block::load(below).add_product(error, w).store(below);
+    let lanes = PLACE / M;
+    let mut gradient: [[[Vector<S, f32>; M]; KERNEL]; R] = [[[0.0.splat(); M]; KERNEL]; R];
+    // SAFETY: a winner's window lies in its image's S2: its last row begins in row 9 + 4 at column 9, and its five places
+    // end in column 13. A kernel has rows up to `first + R`.
+    unsafe {
+        let weights = weights.as_ptr().add(first * C3_ROW);
+        for unit in won {
+            let error: Vector<S, f32> = unit.error.splat();
+            let place = unit.place as usize + first * S2_ROW;
+            debug_assert!(place + (R - 1) * S2_ROW + C3_ROW <= s2.len());
+            let (x, below) = (s2.as_ptr().add(place), s2_errors.as_mut_ptr().add(place));
+            unroll!(row < R, {
+                unroll!(column < KERNEL, {
+                    unroll!(m < M, {
+                        let (at, number) = (row * S2_ROW + column * PLACE + m * lanes, column * PLACE + m * lanes);
+                        gradient[row][column][m] = error.mul_add(read(x.add(at)), gradient[row][column][m]);
+                        let w = read(weights.add(row * C3_ROW + number));
+                        write(below.add(at), error.mul_add(w, read(below.add(at))));
                     });
                 });
-            }
+            });
         }
-    }
-    unroll!(row < R, {
-        unroll!(half < 2, {
-            // SAFETY: as above.
-            unsafe {
-                let sum = weight_gradient.as_mut_ptr().add(at + row * C3_ROW + half * BLOCK);
-                Block::load(sum).plus(gradient[row][half]).store(sum);
-            }
+        let sums = weight_gradient.as_mut_ptr().add(first * C3_ROW);
+        unroll!(row < R, {
+            unroll!(column < KERNEL, {
+                unroll!(m < M, {
+                    let sum = sums.add(row * C3_ROW + column * PLACE + m * lanes);
+                    write(sum, read::<S>(sum) + gradient[row][column][m]);
+                });
+            });
         });
-    });
+    }
 }
 
 /// S2 and C1 backwards, for one image: what the winners' windows add to the gradient of the weights, as in
-/// [`c3_s4_backward`]: `∂L/∂w[o][i][j] += δ · image[y + i][x + j]`, `∂L/∂b[o] += δ`.
+/// [`c3_s4_backward`]: `∂L/∂w[o][i][j] += δ · image[y + i][x + j]`, `∂L/∂b[o] += δ`. Where there is mere paper, all pixels
+/// are alike, and the errors are summed up first.
 ///
-/// `errors [14][14][6]` (zero where the unit is dead), `winners [14][14][8]`, `image [32][32]` and eight numbers more ->
+/// `errors [14][14][8]` (zero where the unit is dead), `winners [14][14][8]`, `image [32][32]` and eight numbers more ->
 /// adds to `weight_gradient [6][5][8]` and `bias_gradient [6]`. `M` vectors are eight numbers.
 #[inline(always)]
 pub(super) fn c1_s2_backward<S: Simd, const M: usize>(
     errors: &[f32],
     winners: &[f32],
+    seen: &Seen,
     image: &[f32],
     weight_gradient: &mut [f32],
     bias_gradient: &mut [f32],
 ) {
     const CHAINS: usize = 2;
-    assert!(errors.len() == S2 && winners.len() == S2_WINNERS && image.len() == INPUT + C1_ROW);
+    assert!(errors.len() == S2 && winners.len() == S2 && image.len() == INPUT + C1_ROW);
     assert!(weight_gradient.len() == C1_MAPS * KERNEL * C1_ROW && bias_gradient.len() == C1_MAPS);
     let lanes = C1_ROW / M;
-    for map in 0..C1_MAPS {
-        // Two sums, so that one need not wait for the other.
-        let mut gradient: [[[Vector<S, f32>; M]; KERNEL]; CHAINS] = [[[0.0.splat(); M]; KERNEL]; CHAINS];
-        let mut bias = 0.0;
-        for y in 0..S2_SIDE {
-            for pair in 0..S2_SIDE / CHAINS {
-                unroll!(chain < CHAINS, {
-                    let x = pair * CHAINS + chain;
-                    let cell = y * S2_SIDE + x;
-                    // SAFETY: `cell` is below 196. The window's last row begins in row 27 + 4 at column 27, and its
-                    // eight numbers end at 31 * 32 + 35 <= INPUT + 8.
-                    unsafe {
-                        let error = *errors.get_unchecked(cell * C1_MAPS + map);
-                        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one of S2_MARKS")]
-                        let winner = *winners.get_unchecked(cell * 8 + map) as u32 as usize;
-                        bias += error;
-                        let error: Vector<S, f32> = error.splat();
-                        let place = 2 * (y * SIDE + x) + winner;
-                        debug_assert!(place + 4 * SIDE + C1_ROW <= image.len());
-                        unroll!(row < KERNEL, {
-                            unroll!(m < M, {
-                                let pixels = read(image.as_ptr().add(place + row * SIDE + m * lanes));
-                                gradient[chain][row][m] = error.mul_add(pixels, gradient[chain][row][m]);
-                            });
-                        });
-                    }
+    let mut alive = [[0_u16; S2_CELLS]; C1_MAPS];
+    let mut counts = [0; C1_MAPS];
+    let mut on_paper: [Vector<S, f32>; M] = [0.0.splat(); M];
+    for cell in 0..S2_CELLS {
+        // SAFETY: `cell` is a place of S2, which has eight numbers; each count grows by at most one for each of them.
+        unsafe {
+            if *seen.ink.as_flattened().get_unchecked(cell) {
+                for map in 0..C1_MAPS {
+                    let count = counts.get_unchecked_mut(map);
+                    #[expect(clippy::cast_possible_truncation, reason = "below 196")]
+                    let number = cell as u16;
+                    *alive.get_unchecked_mut(map).get_unchecked_mut(*count) = number;
+                    *count += usize::from(is_alive(*errors.get_unchecked(cell * PLACE + map)));
+                }
+            } else {
+                unroll!(m < M, {
+                    on_paper[m] += read::<S>(errors.as_ptr().add(cell * PLACE + m * lanes));
                 });
             }
+        }
+    }
+    let mut paper = [0.0; PLACE];
+    // SAFETY: the array has room for `M` vectors.
+    unroll!(m < M, { unsafe { write(paper.as_mut_ptr().add(m * lanes), on_paper[m]) } });
+    // One more, so that their number can be made even.
+    let mut won = [Won::default(); S2_CELLS + 1];
+    for map in 0..C1_MAPS {
+        let count = counts[map];
+        won[count] = Won::default();
+        for (won, cell) in won.iter_mut().zip(&alive[map][..count]) {
+            let cell = usize::from(*cell);
+            // SAFETY: `cell` is a place of S2.
+            unsafe {
+                let (error, winner) =
+                    (*errors.get_unchecked(cell * PLACE + map), *winners.get_unchecked(cell * PLACE + map));
+                *won = Won::new(error, 2 * (cell / S2_SIDE * SIDE + cell % S2_SIDE), winner);
+            }
+        }
+        // Two sums, so that one need not wait for the other.
+        let shade: Vector<S, f32> = (paper[map] * image[0]).splat();
+        let mut gradient: [[[Vector<S, f32>; M]; KERNEL]; CHAINS] = [[[0.0.splat(); M]; KERNEL]; CHAINS];
+        if paper[map] != 0.0 {
+            gradient[0] = [[shade; M]; KERNEL];
+        }
+        let mut bias = paper[map];
+        for two in won[..count.next_multiple_of(CHAINS)].chunks_exact(CHAINS) {
+            unroll!(chain < CHAINS, {
+                let Won { error, place } = two[chain];
+                bias += error;
+                let error: Vector<S, f32> = error.splat();
+                let place = place as usize;
+                debug_assert!(place + 4 * SIDE + C1_ROW <= image.len());
+                unroll!(row < KERNEL, {
+                    unroll!(m < M, {
+                        // SAFETY: the window's last row begins in row 27 + 4 at column 27, and its eight numbers end at
+                        // 31 * 32 + 35 <= INPUT + 8.
+                        let pixels = unsafe { read(image.as_ptr().add(place + row * SIDE + m * lanes)) };
+                        gradient[chain][row][m] = error.mul_add(pixels, gradient[chain][row][m]);
+                    });
+                });
+            });
         }
         bias_gradient[map] += bias;
         unroll!(row < KERNEL, {
@@ -510,14 +704,14 @@ pub(super) fn c1_s2_backward<S: Simd, const M: usize>(
 
 /// C1's gradient with respect to the image, wanted only by those who ask what the net looks at: not made to be fast.
 ///
-/// `errors [14][14][6]`, `winners [14][14][8]`, `weights [6][5][5]` -> `image_gradient [32][32]`
+/// `errors [14][14][8]`, `winners [14][14][8]`, `weights [6][5][5]` -> `image_gradient [32][32]`
 pub(super) fn c1_image_gradient(errors: &[f32], winners: &[f32], weights: &[f32], image_gradient: &mut [f32]) {
     image_gradient.fill(0.0);
     for cell in 0..S2_CELLS {
         for map in 0..C1_MAPS {
-            let error = errors[cell * C1_MAPS + map];
+            let error = errors[cell * PLACE + map];
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one of S2_MARKS")]
-            let place = 2 * (cell / S2_SIDE * SIDE + cell % S2_SIDE) + winners[cell * 8 + map] as usize;
+            let place = 2 * (cell / S2_SIDE * SIDE + cell % S2_SIDE) + winners[cell * PLACE + map] as usize;
             for (row, weights) in weights[map * KERNEL * KERNEL..].chunks_exact(KERNEL).take(KERNEL).enumerate() {
                 for (pixel, w) in image_gradient[place + row * SIDE..].iter_mut().zip(weights) {
                     *pixel += error * w;

@@ -4,9 +4,11 @@
 //!
 //! Each kernel holds a tile of the result in registers and runs along the dimension that is summed over.
 
+use std::mem::MaybeUninit;
+
 use macerator::Simd;
 
-use super::block::{BLOCK, Block, unroll};
+use super::block::{BLOCK, Block, is_alive, unroll};
 
 /// Rows of a matrix, one behind the other.
 #[derive(Clone, Copy)]
@@ -157,57 +159,141 @@ fn product_tile<S: Simd, const N: usize, const I: usize, const J: usize>(
     });
 }
 
-/// `out[r][c] = Σᵢ a[i][first + r] b[i][c]` for as many rows as `out` has: the report's `∂L/∂w`, the sum over the
-/// mini-batch of what came in times the error that came back.
+/// `out[i][j] = Σₙ x[i][n] w[n][j]` as [`product`], where most numbers of `x` are zero: those are left out first.
 #[inline(always)]
-pub(super) fn outer<S: Simd, const N: usize>(out: &mut [f32], first: usize, a: Rows, b: Rows) {
-    let rows = out.len() / b.stride;
-    assert!(first + rows <= a.stride && a.count() == b.count());
-    assert_eq!(rows % 4, 0);
-    let blocks = b.stride / BLOCK;
-    let mut block = 0;
-    if N == 1 {
-        while block + 5 <= blocks {
-            outer_column::<S, N, 5>(out, first, a, b, block);
-            block += 5;
-        }
-    }
-    while block < blocks {
-        outer_column::<S, N, 1>(out, first, a, b, block);
-        block += 1;
+pub(super) fn sparse_product<S: Simd, const N: usize>(out: &mut [f32], inner: usize, x: Rows, w: Rows) {
+    assert!(inner <= x.stride && inner <= w.count() && inner <= MOST && x.count() * w.stride <= out.len());
+    let mut terms = [Term::default(); MOST];
+    for image in 0..x.count() {
+        // SAFETY: there are so many images in `x`, of so many numbers.
+        let count = unsafe { Term::list(&mut terms, x.row(image), 1, inner) };
+        let terms = &terms[..count];
+        // SAFETY: a term's row is below `inner`, so it is in `w`; there are so many rows in `out`.
+        unsafe { sum_rows::<S, N>(out.as_mut_ptr().add(image * w.stride), terms, w) };
     }
 }
 
+/// `out[r][c] = Σᵢ a[i][first + r] b[i][c]` for as many rows as `out` has: the report's `∂L/∂w`, the sum over the
+/// mini-batch of what came in times the error that came back. Most numbers of `a`, outputs or errors of dead units, are
+/// zero and left out first.
 #[inline(always)]
-fn outer_column<S: Simd, const N: usize, const J: usize>(
-    out: &mut [f32],
-    first: usize,
-    a: Rows,
-    b: Rows,
-    block: usize,
-) {
-    const R: usize = 4;
-    let column = block * BLOCK;
-    for (group, out) in out.chunks_exact_mut(R * b.stride).enumerate() {
-        let mut sums = [[Block::<S, N>::splat(0.0); J]; R];
-        for image in 0..b.count() {
-            // SAFETY: `outer` has checked that `a` and `b` have the same number of rows, and `a` so many columns.
+pub(super) fn outer<S: Simd, const N: usize>(out: &mut [MaybeUninit<f32>], first: usize, a: Rows, b: Rows) {
+    let rows = out.len() / b.stride;
+    assert!(first + rows <= a.stride && a.count() == b.count() && b.count() > 0);
+    let mut terms = [Term::default(); MOST];
+    // Images in portions of which each row of the result has a list; the first one begins the sums.
+    for portion in (0..b.count()).step_by(MOST) {
+        let images = (b.count() - portion).min(MOST);
+        let b = Rows { values: &b.values[portion * b.stride..], ..b };
+        for r in 0..rows {
+            // SAFETY: there are so many images in `a` and `b`, and so many columns in `a`; `out` has so many rows, which the
+            // first portion writes before the next one reads them.
             unsafe {
-                let bs: [Block<S, N>; J] = Block::load_each(b.row(image).add(column), BLOCK);
-                let a = a.row(image).add(first + group * R);
-                unroll!(r < R, {
-                    let a = Block::splat(*a.add(r));
-                    unroll!(j < J, {
-                        sums[r][j] = sums[r][j].add_product(a, bs[j]);
-                    });
-                });
+                let column = a.row(portion).add(first + r);
+                let count = Term::list(&mut terms, column, a.stride, images);
+                let out = out.as_mut_ptr().cast::<f32>().add(r * b.stride);
+                if portion == 0 {
+                    sum_rows::<S, N>(out, &terms[..count], b);
+                } else {
+                    add_rows::<S, N>(out, &terms[..count], b);
+                }
             }
         }
-        unroll!(r < R, {
-            unroll!(j < J, {
-                // SAFETY: the chunk has R rows.
-                unsafe { sums[r][j].store(out.as_mut_ptr().add(r * b.stride + column + j * BLOCK)) };
-            });
-        });
     }
+}
+
+/// Numbers of which a list of [`Term`]s is made at most.
+const MOST: usize = 128;
+
+/// A factor that is not zero, and the row that it multiplies.
+#[derive(Clone, Copy, Default)]
+struct Term {
+    factor: f32,
+    row: u32,
+}
+
+impl Term {
+    /// Lists the numbers that are not zero among `count` of them, each `step` behind the one before; gives how many.
+    ///
+    /// # Safety
+    /// There are so many numbers, at most [`MOST`].
+    #[inline(always)]
+    unsafe fn list(terms: &mut [Self; MOST], numbers: *const f32, step: usize, count: usize) -> usize {
+        let mut alive = 0;
+        for row in 0..count {
+            // SAFETY: the caller vouches for the number; `alive` is at most `row`.
+            unsafe {
+                let factor = *numbers.add(row * step);
+                #[expect(clippy::cast_possible_truncation, reason = "at most MOST")]
+                let term = Self { factor, row: row as u32 };
+                *terms.get_unchecked_mut(alive) = term;
+                alive += usize::from(is_alive(factor));
+            }
+        }
+        alive
+    }
+}
+
+/// `out[c] = Σ factor · w[row][c]` over some terms, for all columns of `w`.
+///
+/// # Safety
+/// The rows are in `w`, and a row fits into `out`.
+#[inline(always)]
+unsafe fn sum_rows<S: Simd, const N: usize>(out: *mut f32, terms: &[Term], w: Rows) {
+    // SAFETY: the caller vouches for it.
+    unsafe { over_columns::<S, N, false>(out, terms, w) }
+}
+
+/// As [`sum_rows`], added to what `out` holds.
+///
+/// # Safety
+/// As there, and `out` holds numbers.
+#[inline(always)]
+unsafe fn add_rows<S: Simd, const N: usize>(out: *mut f32, terms: &[Term], w: Rows) {
+    // SAFETY: the caller vouches for it.
+    unsafe { over_columns::<S, N, true>(out, terms, w) }
+}
+
+#[inline(always)]
+unsafe fn over_columns<S: Simd, const N: usize, const ADD: bool>(out: *mut f32, terms: &[Term], w: Rows) {
+    let blocks = w.stride / BLOCK;
+    let mut block = 0;
+    while block < blocks {
+        // As many columns as the registers hold.
+        // SAFETY: so many blocks are left of each row.
+        block += unsafe {
+            match (N, blocks - block) {
+                (1, 13..) => columns::<S, N, 13, ADD>(out, terms, w, block),
+                (1, 12) => columns::<S, N, 12, ADD>(out, terms, w, block),
+                (1 | 2, 5..) => columns::<S, N, 5, ADD>(out, terms, w, block),
+                _ => columns::<S, N, 1, ADD>(out, terms, w, block),
+            }
+        };
+    }
+}
+
+/// `J` blocks of columns. Gives `J`.
+#[inline(always)]
+unsafe fn columns<S: Simd, const N: usize, const J: usize, const ADD: bool>(
+    out: *mut f32,
+    terms: &[Term],
+    w: Rows,
+    block: usize,
+) -> usize {
+    let column = block * BLOCK;
+    let mut sums = [Block::<S, N>::splat(0.0); J];
+    // SAFETY: the callers vouch for the rows and columns.
+    unsafe {
+        let out = out.add(column);
+        if ADD {
+            unroll!(long j < J, { sums[j] = Block::load(out.add(j * BLOCK)) });
+        }
+        for term in terms {
+            let factor = Block::splat(term.factor);
+            let row = w.values.as_ptr().add(term.row as usize * w.stride + column);
+            unroll!(long j < J, { sums[j] = sums[j].add_product(factor, Block::load(row.add(j * BLOCK))) });
+        }
+        unroll!(long j < J, { sums[j].store(out.add(j * BLOCK)) });
+    }
+    J
 }

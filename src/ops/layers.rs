@@ -1,18 +1,17 @@
 //! The layers as kernels, forwards and backwards: each runs with the processor's vectors, on some images, on one thread.
 
+use std::mem::MaybeUninit;
+
 use macerator::{Arch, Scalar, Simd, WithSimd};
 
 use super::{
     block::{BLOCK, Block, Lines},
     conv::{
-        C1_MAPS, C1_ROW, C3_KERNEL, C3_MAPS, INPUT, KERNEL, S2, S2_WINNERS, S4, c1_s2, c1_s2_backward, c3_s4,
-        c3_s4_backward,
+        C1_MAPS, C1_ROW, C3_KERNEL, C3_MAPS, INPUT, KERNEL, S2, S4, Seen, c1_s2, c1_s2_backward, c3_s4, c3_s4_backward,
     },
-    dense::{Rows, dots, outer, product},
+    dense::{Rows, dots, outer, product, sparse_product},
 };
 
-/// Images whose C3 is taken back at once: their S2 stays in the first-level cache.
-const TOGETHER: usize = 4;
 /// Outputs of C5, and the length of its row in whole blocks.
 pub(super) const C5: usize = 120;
 pub(super) const C5_ROW: usize = 128;
@@ -47,6 +46,8 @@ pub(super) struct Weights<'a> {
     c1_bias: Lines,
     /// `[5][5][6][16]`
     c3: Lines,
+    /// `[6][16]`, the sum over the 25 places.
+    c3_sums: Lines,
     c3_bias: &'a [f32],
     /// `[120][400]`
     c5: &'a [f32],
@@ -77,10 +78,15 @@ impl<'a> Weights<'a> {
                 }
             }
         }
+        let mut c3_sums = Lines::zeros(C1_MAPS * C3_MAPS);
+        for place in by_map.chunks_exact(C1_MAPS * C3_MAPS) {
+            c3_sums.iter_mut().zip(place).for_each(|(sum, w)| *sum += w);
+        }
         Self {
             c1: (0..places).flat_map(|place| twice(&|map| c1[map * places + place]).to_vec()).collect(),
             c1_bias: twice(&|map| c1_bias[map]),
             c3: by_map,
+            c3_sums,
             c3_bias,
             c5,
             c5_bias,
@@ -92,20 +98,20 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// C3's kernels with their rows as they meet S2: `[16][6][5][5] -> [16][5][32]`.
+/// C3's kernels as they meet S2: `[16][6][5][5] -> [16][5][5][8]`.
 pub(super) fn c3_rows(c3: &[f32]) -> Lines {
     let mut rows = Lines::zeros(C3_MAPS * C3_KERNEL);
     for_c3(|burn, ours| rows[ours] = c3[burn]);
     rows
 }
 
-/// Each weight of C3: where Burn has it, and where `[16][5][32]` does.
+/// Each weight of C3: where Burn has it, and where `[16][5][5][8]` does.
 pub(super) fn for_c3(mut each: impl FnMut(usize, usize)) {
     let places = KERNEL * KERNEL;
     for map in 0..C3_MAPS {
         for from in 0..C1_MAPS {
             for place in 0..places {
-                let ours = map * C3_KERNEL + place / KERNEL * (C3_KERNEL / KERNEL) + place % KERNEL * C1_MAPS + from;
+                let ours = map * C3_KERNEL + place * (C3_KERNEL / places) + from;
                 each((map * C1_MAPS + from) * places + place, ours);
             }
         }
@@ -123,14 +129,25 @@ pub(super) fn widen(rows: &[f32], from: usize, to: usize) -> Lines {
 
 /// Rows cut back.
 pub(super) fn narrow(rows: &[f32], from: usize, to: usize) -> Vec<f32> {
-    rows.chunks_exact(from).flat_map(|row| &row[..to]).copied().collect()
+    let mut narrow = Vec::with_capacity(rows.len() / from * to);
+    rows.chunks_exact(from).for_each(|row| narrow.extend_from_slice(&row[..to]));
+    narrow
+}
+
+/// A matrix that a kernel writes in full.
+pub(super) fn written<T>(length: usize, write: impl FnOnce(&mut [MaybeUninit<f32>]) -> T) -> Vec<f32> {
+    let mut numbers = Vec::with_capacity(length);
+    write(&mut numbers.spare_capacity_mut()[..length]);
+    // SAFETY: they are there, and written.
+    unsafe { numbers.set_len(length) };
+    numbers
 }
 
 /// The parameters as the backward kernels read them.
 pub(super) struct BackwardWeights<'a> {
     /// `[6][5][5]`
     pub(super) c1: &'a [f32],
-    /// `[16][5][32]`
+    /// `[16][5][5][8]`
     pub(super) c3: Lines,
     pub(super) c5: &'a [f32],
     pub(super) f6: Lines,
@@ -204,12 +221,12 @@ macro_rules! kernel {
             }
         }
 
-        impl WithSimd for $name<'_> {
+        impl macerator::WithSimd for $name<'_> {
             type Output = ();
 
             #[inline(always)]
             fn with_simd<S: Simd>(self) {
-                match f32::lanes::<S>() {
+                match <f32 as macerator::Scalar>::lanes::<S>() {
                     16 => self.run::<S, 1>(),
                     8 => self.run::<S, 2>(),
                     4 => self.run::<S, 4>(),
@@ -223,24 +240,32 @@ macro_rules! kernel {
     };
 }
 
+pub(super) use kernel;
+
 kernel! {
-    /// C1 and S2 forwards: `images [n][1024] -> s2 [n][1184], winners [n][1568]`.
-    C1Forward { images: &'a [f32], w: &'a Weights<'a>, s2: &'a mut [f32], winners: &'a mut [f32] }
+    /// C1 and S2 forwards: `images [n][1024] -> s2 [n][1568], winners [n][1568]`, and what was `seen` of each.
+    C1Forward {
+        images: &'a [f32],
+        w: &'a Weights<'a>,
+        s2: &'a mut [f32],
+        winners: &'a mut [f32],
+        seen: &'a mut [Seen],
+    }
     <S, N> {
-        let outputs = s2.chunks_exact_mut(S2).zip(winners.chunks_exact_mut(S2_WINNERS));
-        for (image, (s2, winners)) in images.chunks_exact(INPUT).zip(outputs) {
-            c1_s2::<S, N>(image, &w.c1, &w.c1_bias, s2, winners);
+        let outputs = s2.chunks_exact_mut(S2).zip(winners.chunks_exact_mut(S2)).zip(seen);
+        for (image, ((s2, winners), seen)) in images.chunks_exact(INPUT).zip(outputs) {
+            c1_s2::<S, N>(image, &w.c1, &w.c1_bias, s2, winners, seen);
         }
     }
 }
 
 kernel! {
-    /// C3 and S4 forwards: `s2 [n][1184] -> s4 [n][400], winners [n][400]`.
-    C3Forward { s2: &'a [f32], w: &'a Weights<'a>, s4: &'a mut [f32], winners: &'a mut [f32] }
+    /// C3 and S4 forwards: `s2 [n][1568] -> s4 [n][400], winners [n][400]`.
+    C3Forward { s2: &'a [f32], seen: &'a [Seen], w: &'a Weights<'a>, s4: &'a mut [f32], winners: &'a mut [f32] }
     <S, N> {
         let outputs = s4.chunks_exact_mut(S4).zip(winners.chunks_exact_mut(S4));
-        for (s2, (s4, winners)) in s2.chunks_exact(S2).zip(outputs) {
-            c3_s4::<S, N>(s2, &w.c3, w.c3_bias, s4, winners);
+        for ((s2, seen), (s4, winners)) in s2.chunks_exact(S2).zip(seen).zip(outputs) {
+            c3_s4::<S, N>(s2, seen, &w.c3, &w.c3_sums, w.c3_bias, s4, winners);
         }
     }
 }
@@ -298,13 +323,55 @@ kernel! {
     /// C5 backwards: `c5_errors [n][128] -> s4_errors [n][400]`, by the outputs of S4.
     C5Backward { c5_errors: &'a [f32], w: &'a BackwardWeights<'a>, s4: &'a [f32], s4_errors: &'a mut [f32] }
     <S, N> {
-        product::<S, N>(s4_errors, C5, Rows::new(c5_errors, C5_ROW), Rows::new(w.c5, S4));
+        sparse_product::<S, N>(s4_errors, C5, Rows::new(c5_errors, C5_ROW), Rows::new(w.c5, S4));
         where_alive::<S, N>(s4_errors, s4);
     }
 }
 
 kernel! {
-    /// S4 and C3 backwards: `s4_errors [n][400] -> s2_errors [n][1184]`, by the outputs of S2, and the sums of C3.
+    /// A fully connected layer's gradient, [`outer`], in rows from `first` on.
+    Outer { out: &'a mut [MaybeUninit<f32>], first: usize, a: Rows<'a>, b: Rows<'a> }
+    <S, N> {
+        outer::<S, N>(out, first, a, b);
+    }
+}
+
+/// Declares a kernel for vectors of which `$M` are eight numbers.
+macro_rules! kernel_of_eights {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? } <$S:ident, $M:ident> $body:block) => {
+        $(#[$doc])*
+        pub(super) struct $name<'a> {
+            $(pub(super) $field: $type,)*
+        }
+
+        impl $name<'_> {
+            #[inline(always)]
+            fn run<$S: Simd, const $M: usize>(self) {
+                let Self { $($field),* } = self;
+                $body
+            }
+        }
+
+        impl macerator::WithSimd for $name<'_> {
+            type Output = ();
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(self) {
+                match f32::lanes::<S>() {
+                    8 => self.run::<S, 1>(),
+                    4 => self.run::<S, 2>(),
+                    lanes => {
+                        assert_eq!(lanes, 2, "vectors of this length are not known");
+                        self.run::<S, 4>();
+                    }
+                }
+            }
+        }
+    };
+}
+
+kernel_of_eights! {
+    /// S4 and C3 backwards: `s4_errors [n][400] -> s2_errors [n][1568]`, by the outputs of S2, and the sums of C3.
     C3Backward {
         s4_errors: &'a [f32],
         w: &'a BackwardWeights<'a>,
@@ -313,61 +380,38 @@ kernel! {
         s2_errors: &'a mut [f32],
         sums: &'a mut ConvSums,
     }
-    <S, N> {
+    <S, M> {
         s2_errors.fill(0.0);
-        let together = s4_errors
-            .chunks(TOGETHER * S4)
-            .zip(winners.chunks(TOGETHER * S4))
-            .zip(s2.chunks(TOGETHER * S2))
-            .zip(s2_errors.chunks_mut(TOGETHER * S2));
-        for (((errors, winners), s2), s2_errors) in together {
-            c3_s4_backward::<S, N>(errors, winners, s2, &w.c3, s2_errors, &mut sums.c3, &mut sums.c3_bias);
+        let units = s4_errors.chunks_exact(S4).zip(winners.chunks_exact(S4));
+        let inputs = s2.chunks_exact(S2).zip(s2_errors.chunks_exact_mut(S2));
+        for ((errors, winners), (s2, s2_errors)) in units.zip(inputs) {
+            c3_s4_backward::<S, M>(errors, winners, s2, &w.c3, s2_errors, &mut sums.c3, &mut sums.c3_bias);
         }
-        where_alive::<S, N>(s2_errors, s2);
-    }
-}
-
-kernel! {
-    /// A fully connected layer's gradient, [`outer`], in rows from `first` on.
-    Outer { out: &'a mut [f32], first: usize, a: Rows<'a>, b: Rows<'a> }
-    <S, N> {
-        outer::<S, N>(out, first, a, b);
-    }
-}
-
-/// S2 and C1 backwards: `s2_errors [n][1184]` and `images [n][1024]` -> the sums of C1.
-pub(super) struct C1Backward<'a> {
-    pub(super) images: &'a [f32],
-    pub(super) s2_errors: &'a [f32],
-    pub(super) winners: &'a [f32],
-    pub(super) sums: &'a mut ConvSums,
-}
-
-impl WithSimd for C1Backward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self) {
-        match f32::lanes::<S>() {
-            8 => self.run::<S, 1>(),
-            4 => self.run::<S, 2>(),
-            lanes => {
-                assert_eq!(lanes, 2, "vectors of this length are not known");
-                self.run::<S, 4>();
-            }
+        // As many blocks as fit in two vectors of eight, whatever they are.
+        match M {
+            1 => where_alive::<S, 2>(s2_errors, s2),
+            2 => where_alive::<S, 4>(s2_errors, s2),
+            _ => where_alive::<S, 8>(s2_errors, s2),
         }
     }
 }
 
-impl C1Backward<'_> {
-    #[inline(always)]
-    fn run<S: Simd, const M: usize>(self) {
+kernel_of_eights! {
+    /// S2 and C1 backwards: `s2_errors [n][1568]` and `images [n][1024]` -> the sums of C1.
+    C1Backward {
+        images: &'a [f32],
+        seen: &'a [Seen],
+        s2_errors: &'a [f32],
+        winners: &'a [f32],
+        sums: &'a mut ConvSums,
+    }
+    <S, M> {
         // The last row of the last window is read beyond the image's end.
         let mut padded = [0.0; INPUT + C1_ROW];
-        let units = self.s2_errors.chunks_exact(S2).zip(self.winners.chunks_exact(S2_WINNERS));
-        for (image, (errors, winners)) in self.images.chunks_exact(INPUT).zip(units) {
+        let units = s2_errors.chunks_exact(S2).zip(winners.chunks_exact(S2)).zip(seen);
+        for (image, ((errors, winners), seen)) in images.chunks_exact(INPUT).zip(units) {
             padded[..INPUT].copy_from_slice(image);
-            c1_s2_backward::<S, M>(errors, winners, &padded, &mut self.sums.c1, &mut self.sums.c1_bias);
+            c1_s2_backward::<S, M>(errors, winners, seen, &padded, &mut sums.c1, &mut sums.c1_bias);
         }
     }
 }

@@ -10,12 +10,12 @@ use rayon::prelude::*;
 
 use super::{
     block::Lines,
-    conv::{C1_ROW, INPUT, KERNEL, S2, S2_WINNERS, S4, c1_image_gradient},
+    conv::{C1_ROW, INPUT, KERNEL, S2, S4, Seen, c1_image_gradient},
     dense::Rows,
     layers::{
         BackwardWeights, C1Backward, C1Forward, C3Backward, C3Forward, C5, C5_ROW, C5Backward, C5Forward, ConvSums, F6,
         F6_ROW, F6Backward, F6Forward, OUTPUT, OUTPUT_ROW, Outer, OutputBackward, OutputForward, PARAMETERS, Ten,
-        Weights, eight_lanes, for_c3, narrow, run, widen,
+        Weights, eight_lanes, for_c3, narrow, run, widen, written,
     },
 };
 
@@ -33,6 +33,7 @@ pub(super) struct Activations {
     s4_winners: Lines,
     c5: Lines,
     f6: Lines,
+    seen: Vec<Seen>,
 }
 
 /// Buffers of earlier mini-batches, kept to be used again: new memory would have to be cleared, by the system and by us.
@@ -60,7 +61,7 @@ impl Activations {
     fn resize(&mut self, images: usize) {
         for (buffer, length) in [
             (&mut self.s2, S2),
-            (&mut self.s2_winners, S2_WINNERS),
+            (&mut self.s2_winners, S2),
             (&mut self.s4, S4),
             (&mut self.s4_winners, S4),
             (&mut self.c5, C5_ROW),
@@ -68,17 +69,25 @@ impl Activations {
         ] {
             buffer.resize(images * length);
         }
+        self.seen.resize(images, Seen::default());
     }
 
     fn portions(&mut self) -> impl Iterator<Item = Portion<'_>> {
-        let Self { s2, s2_winners, s4, s4_winners, c5, f6 } = self;
+        let Self { s2, s2_winners, s4, s4_winners, c5, f6, seen } = self;
         s2.chunks_mut(PORTION * S2)
-            .zip(s2_winners.chunks_mut(PORTION * S2_WINNERS))
-            .zip(s4.chunks_mut(PORTION * S4))
-            .zip(s4_winners.chunks_mut(PORTION * S4))
-            .zip(c5.chunks_mut(PORTION * C5_ROW))
-            .zip(f6.chunks_mut(PORTION * F6_ROW))
-            .map(|(((((s2, s2_winners), s4), s4_winners), c5), f6)| Portion { s2, s2_winners, s4, s4_winners, c5, f6 })
+            .zip(s2_winners.chunks_mut(PORTION * S2))
+            .zip(s4.chunks_mut(PORTION * S4).zip(s4_winners.chunks_mut(PORTION * S4)))
+            .zip(c5.chunks_mut(PORTION * C5_ROW).zip(f6.chunks_mut(PORTION * F6_ROW)))
+            .zip(seen.chunks_mut(PORTION))
+            .map(|((((s2, s2_winners), (s4, s4_winners)), (c5, f6)), seen)| Portion {
+                s2,
+                s2_winners,
+                s4,
+                s4_winners,
+                c5,
+                f6,
+                seen,
+            })
     }
 }
 
@@ -90,19 +99,20 @@ struct Portion<'a> {
     s4_winners: &'a mut [f32],
     c5: &'a mut [f32],
     f6: &'a mut [f32],
+    seen: &'a mut [Seen],
 }
 
 impl Portion<'_> {
     /// The net forwards, over a portion's images.
     fn forward(self, arch: Arch, w: &Weights, images: &[f32], logits: &mut [f32]) {
-        let Self { s2, s2_winners, s4, s4_winners, c5, f6 } = self;
+        let Self { s2, s2_winners, s4, s4_winners, c5, f6, seen } = self;
         // Image by image: what S2 puts out is still in the first-level cache when C3 reads it.
-        let (s2, s2_winners) = (s2.chunks_exact_mut(S2), s2_winners.chunks_exact_mut(S2_WINNERS));
+        let (s2, s2_winners) = (s2.chunks_exact_mut(S2), s2_winners.chunks_exact_mut(S2));
         let (s4_units, s4_winners) = (s4.chunks_exact_mut(S4), s4_winners.chunks_exact_mut(S4));
-        let layers = s2.zip(s2_winners).zip(s4_units.zip(s4_winners));
-        for (images, ((s2, s2_winners), (s4, s4_winners))) in images.chunks_exact(INPUT).zip(layers) {
-            run(arch, C1Forward { images, w, s2, winners: s2_winners });
-            run(arch, C3Forward { s2, w, s4, winners: s4_winners });
+        let layers = s2.zip(s2_winners).zip(s4_units.zip(s4_winners)).zip(seen.chunks_exact_mut(1));
+        for (images, (((s2, s2_winners), (s4, s4_winners)), seen)) in images.chunks_exact(INPUT).zip(layers) {
+            run(arch, C1Forward { images, w, s2, winners: s2_winners, seen });
+            run(arch, C3Forward { s2, seen, w, s4, winners: s4_winners });
         }
         run(arch, C5Forward { s4, w, c5 });
         run(arch, F6Forward { c5, w, f6 });
@@ -110,34 +120,40 @@ impl Portion<'_> {
         run(arch, OutputForward { f6, w, sums: &mut sums, logits });
     }
 
-    /// The net backwards, over a portion's images: the errors of S2, and the sums of the convolutions.
+    /// The net backwards, over a portion's images: the sums of the convolutions, and the images' gradient if wanted.
     fn backward(
         &self,
         arch: Arch,
         w: &BackwardWeights,
         images: &[f32],
-        output_errors: &[f32],
-        f6_errors: &mut [f32],
-        c5_errors: &mut [f32],
-    ) -> (Lines, ConvSums) {
-        let mut sums = ConvSums::default();
-        let (mut s4_errors, mut s2_errors) = (Lines::zeros(self.s4.len()), Lines::zeros(self.s2.len()));
+        (output_errors, f6_errors, c5_errors): (&[f32], &mut [f32], &mut [f32]),
+        image_gradient: Option<&mut [f32]>,
+    ) -> Box<ConvSums> {
+        let mut sums = Box::<ConvSums>::default();
         run(arch, OutputBackward { output_errors, w, f6: self.f6, f6_errors });
         run(arch, F6Backward { f6_errors, w, c5: self.c5, c5_errors });
-        run(arch, C5Backward { c5_errors, w, s4: self.s4, s4_errors: &mut s4_errors });
-        let c3 = C3Backward {
-            s4_errors: &s4_errors,
-            w,
-            winners: self.s4_winners,
-            s2: self.s2,
-            s2_errors: &mut s2_errors,
-            sums: &mut sums,
-        };
-        run(arch, c3);
-        let c1 = C1Backward { images, s2_errors: &s2_errors, winners: self.s2_winners, sums: &mut sums };
-        run(eight_lanes(arch), c1);
-        (s2_errors, sums)
+        ERRORS.with_borrow_mut(|(s4_errors, s2_errors)| {
+            s4_errors.resize(self.s4.len());
+            s2_errors.resize(self.s2.len());
+            run(arch, C5Backward { c5_errors, w, s4: self.s4, s4_errors });
+            let (winners, sums) = (&*self.s4_winners, &mut *sums);
+            run(eight_lanes(arch), C3Backward { s4_errors, w, winners, s2: self.s2, s2_errors, sums });
+            let winners = &*self.s2_winners;
+            run(eight_lanes(arch), C1Backward { images, seen: self.seen, s2_errors, winners, sums });
+            if let Some(gradient) = image_gradient {
+                let units = s2_errors.chunks_exact(S2).zip(winners.chunks_exact(S2));
+                for ((errors, winners), gradient) in units.zip(gradient.chunks_exact_mut(INPUT)) {
+                    c1_image_gradient(errors, winners, w.c1, gradient);
+                }
+            }
+        });
+        sums
     }
+}
+
+thread_local! {
+    /// The errors of S4 and S2 of a portion.
+    static ERRORS: RefCell<(Lines, Lines)> = RefCell::default();
 }
 
 /// The net forwards: logits, and what the layers put out.
@@ -210,33 +226,26 @@ pub(super) fn backward(
         output: widen(logits_gradient, OUTPUT, OUTPUT_ROW),
     };
     let mut image_gradient = if with_images { vec![0.0; images.len()] } else { Vec::new() };
-    let sums = activations
+    let per_portion = image_gradient.chunks_mut(PORTION * INPUT).map(Some).chain(std::iter::repeat_with(|| None));
+    let errors_of_portions = errors
+        .output
+        .chunks(PORTION * OUTPUT_ROW)
+        .zip(errors.f6.chunks_mut(PORTION * F6_ROW).zip(errors.c5.chunks_mut(PORTION * C5_ROW)));
+    let sums: Vec<_> = activations
         .portions()
         .zip(images.chunks(PORTION * INPUT))
-        .zip(errors.c5.chunks_mut(PORTION * C5_ROW))
-        .zip(errors.f6.chunks_mut(PORTION * F6_ROW))
-        .zip(errors.output.chunks(PORTION * OUTPUT_ROW))
+        .zip(errors_of_portions)
+        .zip(per_portion)
         .collect::<Vec<_>>()
         .into_par_iter()
-        .map(|((((portion, images), c5_errors), f6_errors), output_errors)| {
-            let (s2_errors, sums) = portion.backward(arch, &weights, images, output_errors, f6_errors, c5_errors);
-            (sums, if with_images { s2_errors } else { Lines::default() }, portion)
+        .map(|(((portion, images), (output, (f6, c5))), image_gradient)| {
+            portion.backward(arch, &weights, images, (output, f6, c5), image_gradient)
         })
-        .collect::<Vec<_>>();
-
-    if with_images {
-        let per_image = sums
-            .iter()
-            .flat_map(|(_, errors, portion)| errors.chunks_exact(S2).zip(portion.s2_winners.chunks_exact(S2_WINNERS)));
-        for ((errors, winners), gradient) in per_image.zip(image_gradient.chunks_exact_mut(INPUT)) {
-            c1_image_gradient(errors, winners, weights.c1, gradient);
-        }
-    }
+        .collect();
     let mut total = ConvSums::default();
-    for (portion, ..) in &sums {
+    for portion in &sums {
         total.add(portion);
     }
-    drop(sums);
     let gradients = gradients(arch, activations, &errors, &total);
     (gradients, with_images.then_some(image_gradient))
 }
@@ -250,21 +259,20 @@ struct Errors {
 
 /// All gradients in Burn's layout.
 fn gradients(arch: Arch, outputs: &Activations, errors: &Errors, sums: &ConvSums) -> Ten<Vec<f32>> {
-    let mut c5 = vec![0.0; C5 * S4];
-    let mut f6 = Lines::zeros(C5 * F6_ROW);
-    let mut output = Lines::zeros(F6 * OUTPUT_ROW);
     let (c5_errors, s4) = (Rows::new(&errors.c5, C5_ROW), Rows::new(&outputs.s4, S4));
-    rayon::join(
+    let (c5, (f6, output)) = rayon::join(
         || {
-            c5.par_chunks_mut(C5_GROUP * S4).enumerate().for_each(|(group, out)| {
-                run(arch, Outer { out, first: group * C5_GROUP, a: c5_errors, b: s4 });
-            });
+            written(C5 * S4, |c5| {
+                c5.par_chunks_mut(C5_GROUP * S4).enumerate().for_each(|(group, out)| {
+                    run(arch, Outer { out, first: group * C5_GROUP, a: c5_errors, b: s4 });
+                });
+            })
         },
         || {
             let (a, b) = (Rows::new(&outputs.c5, C5_ROW), Rows::new(&errors.f6, F6_ROW));
-            run(arch, Outer { out: &mut f6, first: 0, a, b });
+            let f6 = written(C5 * F6_ROW, |out| run(arch, Outer { out, first: 0, a, b }));
             let (a, b) = (Rows::new(&outputs.f6, F6_ROW), Rows::new(&errors.output, OUTPUT_ROW));
-            run(arch, Outer { out: &mut output, first: 0, a, b });
+            (f6, written(F6 * OUTPUT_ROW, |out| run(arch, Outer { out, first: 0, a, b })))
         },
     );
     let mut c3 = vec![0.0; PARAMETERS[2]];

@@ -1,10 +1,12 @@
 //! Each layer by itself, forwards and backwards, over a mini-batch on one thread: for benchmarks.
 
+use std::mem::MaybeUninit;
+
 use macerator::Arch;
 
 use super::{
     block::Lines,
-    conv::{C1_MAPS, C3_MAPS, INPUT, KERNEL, S2, S2_WINNERS, S4},
+    conv::{C1_MAPS, C3_MAPS, INPUT, KERNEL, S2, S4, Seen},
     dense::Rows,
     layers::{
         BackwardWeights, C1Backward, C1Forward, C3Backward, C3Forward, C5, C5_ROW, C5Backward, C5Forward, ConvSums, F6,
@@ -21,6 +23,7 @@ struct Step<'a> {
     images: Lines,
     s2: Lines,
     s2_winners: Lines,
+    seen: Vec<Seen>,
     s4: Lines,
     s4_winners: Lines,
     c5: Lines,
@@ -32,9 +35,9 @@ struct Step<'a> {
     c5_errors: Lines,
     s4_errors: Lines,
     s2_errors: Lines,
-    output_gradient: Lines,
-    f6_gradient: Lines,
-    c5_gradient: Lines,
+    output_gradient: Vec<MaybeUninit<f32>>,
+    f6_gradient: Vec<MaybeUninit<f32>>,
+    c5_gradient: Vec<MaybeUninit<f32>>,
     sums: ConvSums,
 }
 
@@ -57,12 +60,18 @@ pub const STAGES: [Stage; 10] = [
     Stage {
         name: "C1+S2 forwards",
         multiply_adds: C1_WORK,
-        run: |s| run(s.arch, C1Forward { images: &s.images, w: &s.w, s2: &mut s.s2, winners: &mut s.s2_winners }),
+        run: |s| {
+            let (s2, winners, seen) = (&mut *s.s2, &mut *s.s2_winners, &mut *s.seen);
+            run(s.arch, C1Forward { images: &s.images, w: &s.w, s2, winners, seen });
+        },
     },
     Stage {
         name: "C3+S4 forwards",
         multiply_adds: C3_WORK,
-        run: |s| run(s.arch, C3Forward { s2: &s.s2, w: &s.w, s4: &mut s.s4, winners: &mut s.s4_winners }),
+        run: |s| {
+            let (s4, winners) = (&mut *s.s4, &mut *s.s4_winners);
+            run(s.arch, C3Forward { s2: &s.s2, seen: &s.seen, w: &s.w, s4, winners });
+        },
     },
     Stage {
         name: "C5 forwards",
@@ -121,7 +130,7 @@ pub const STAGES: [Stage; 10] = [
                 s2_errors: &mut s.s2_errors,
                 sums: &mut s.sums,
             };
-            run(s.arch, kernel);
+            run(eight_lanes(s.arch), kernel);
         },
     },
     Stage {
@@ -129,7 +138,7 @@ pub const STAGES: [Stage; 10] = [
         multiply_adds: C1_WORK,
         run: |s| {
             let (images, s2_errors) = (&s.images, &s.s2_errors);
-            let kernel = C1Backward { images, s2_errors, winners: &s.s2_winners, sums: &mut s.sums };
+            let kernel = C1Backward { images, seen: &s.seen, s2_errors, winners: &s.s2_winners, sums: &mut s.sums };
             run(eight_lanes(s.arch), kernel);
         },
     },
@@ -140,8 +149,10 @@ fn numbers(seed: usize, count: usize) -> Vec<f32> {
     (0..count).map(|i| (((i + seed) as f32) * 12.9898).sin() * 0.5).collect()
 }
 
-/// Hands a measurement over to `measure`: a call of what it is given is the stage over a mini-batch of `images`.
-pub fn with_stage(stage: Stage, images: usize, measure: impl FnOnce(&mut dyn FnMut())) {
+/// Hands a measurement over to `measure`: a call of what it is given is the stage over a mini-batch of pictures,
+/// `[n * 1024]`.
+pub fn with_stage(stage: Stage, pictures: &[f32], measure: impl FnOnce(&mut dyn FnMut())) {
+    let images = pictures.len() / INPUT;
     let fan_in = [25.0_f32, 150.0, 400.0, 120.0, 84.0];
     let parameters: Ten<Vec<f32>> = std::array::from_fn(|i| {
         let scale = 2.0 / fan_in[i / 2].sqrt();
@@ -156,9 +167,10 @@ pub fn with_stage(stage: Stage, images: usize, measure: impl FnOnce(&mut dyn FnM
         arch: Arch::detect(),
         w: Weights::new(&parameters),
         back: BackwardWeights::new(&parameters),
-        images: numbers(3, images * INPUT).into_iter().collect(),
+        images: pictures[..images * INPUT].iter().copied().collect(),
         s2: zeros(S2),
-        s2_winners: zeros(S2_WINNERS),
+        s2_winners: zeros(S2),
+        seen: vec![Seen::default(); images],
         s4: zeros(S4),
         s4_winners: zeros(S4),
         c5: zeros(C5_ROW),
@@ -170,9 +182,9 @@ pub fn with_stage(stage: Stage, images: usize, measure: impl FnOnce(&mut dyn FnM
         c5_errors: zeros(C5_ROW),
         s4_errors: zeros(S4),
         s2_errors: zeros(S2),
-        output_gradient: Lines::zeros(F6 * OUTPUT_ROW),
-        f6_gradient: Lines::zeros(C5 * F6_ROW),
-        c5_gradient: Lines::zeros(C5 * S4),
+        output_gradient: vec![MaybeUninit::uninit(); F6 * OUTPUT_ROW],
+        f6_gradient: vec![MaybeUninit::uninit(); C5 * F6_ROW],
+        c5_gradient: vec![MaybeUninit::uninit(); C5 * S4],
         sums: ConvSums::default(),
     };
     // Each stage finds what those before it leave.
