@@ -23,6 +23,7 @@ const CHECKPOINTS: &str = "checkpoint";
 const CHECKPOINT_PARTS: [&str; 3] = ["model", "optim", "scheduler"];
 /// Burn's folders of metric logs, one below each for every epoch.
 const METRICS: [&str; 2] = ["train", "valid"];
+const EPOCH: &str = "epoch-";
 
 /// What to do about a run that is already in the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +133,12 @@ impl RunDir {
     #[must_use]
     pub fn tensorboard(&self) -> PathBuf {
         self.path.join(TENSORBOARD)
+    }
+
+    /// The learner's log of a metric over a split, `train` or `valid`, of an epoch.
+    #[must_use]
+    pub fn metric_log(&self, split: &str, epoch: usize, metric: &str) -> PathBuf {
+        self.path.join(split).join(format!("{EPOCH}{epoch}")).join(format!("{}.log", metric.replace(' ', "_")))
     }
 
     /// The parameters after an epoch, while its checkpoint is kept.
@@ -252,7 +259,7 @@ impl RunDir {
         let later =
             |name: &str| name.rsplit('-').next().and_then(|n| n.parse::<usize>().ok()).is_some_and(|n| n > epoch);
         for folder in METRICS {
-            remove_where(&self.path.join(folder), |name| name.starts_with("epoch-") && later(name))?;
+            remove_where(&self.path.join(folder), |name| name.starts_with(EPOCH) && later(name))?;
         }
         remove_where(&self.path.join(CHECKPOINTS), |name| name.strip_suffix(".bpk").is_some_and(later))
     }

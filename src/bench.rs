@@ -92,7 +92,7 @@ fn training(device: &Device, operators: Operators, pictures: &ImageSet, size: us
     let device = device.clone().autodiff();
     let batches = batches(pictures, size, &device)?;
     let mut net = Some(LeNet5::seeded(1, &device).with_operators(operators));
-    let mut optimizer = optimizer(&Config::default().optimizer);
+    let mut optimizer = optimizer(&Config::default().optimizer, operators, &device);
     rate(&device, size, |step| {
         net = net.take().map(|net| {
             let output = TrainStep::step(&net, batches[step % batches.len()].clone());

@@ -4,10 +4,12 @@
 //! - [`dense`]: C5, F6 and the output, by its section on fully connected layers.
 //! - [`layers`]: each layer as a kernel, and the parameters as kernels read them.
 //! - [`net`]: the layers behind one another, over the cores.
+//! - [`cross_entropy`]: softmax and the loss.
+//! - [`descent`]: the step of gradient descent.
 //! - [`stages`]: each layer by itself, to be measured.
 //! - [`block`]: sixteen numbers at a time.
 //!
-//! Softmax with cross-entropy stays Burn's. Other backends, and whatever records the operations, compose Burn's own.
+//! Other backends, and whatever records the operations, compose Burn's own.
 
 #![allow(unsafe_code, reason = "vectors are read and written through pointers; each block says why it may")]
 #![allow(deprecated, reason = "Burn will drop ndarray; until then it is the cross-check of flex")]
@@ -20,7 +22,9 @@
 
 mod block;
 mod conv;
+pub(crate) mod cross_entropy;
 mod dense;
+pub(crate) mod descent;
 mod layers;
 mod net;
 pub(crate) mod stages;
@@ -54,6 +58,8 @@ use crate::model::LeNet5;
 trait Host: Backend {
     /// The numbers of a contiguous tensor, row by row; none if it holds others than `f32`.
     fn numbers(tensor: &FloatTensor<Self>) -> Option<&[f32]>;
+    /// The same, to be changed; a copy of those that others see, too.
+    fn numbers_mut(tensor: &mut FloatTensor<Self>) -> Option<&mut [f32]>;
     /// The same tensor with its numbers row by row.
     fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
     /// A tensor of numbers.
@@ -64,6 +70,11 @@ trait Host: Backend {
 impl Host for Flex {
     fn numbers(tensor: &FloatTensor<Self>) -> Option<&[f32]> {
         tensor.as_slice()
+    }
+
+    fn numbers_mut(tensor: &mut FloatTensor<Self>) -> Option<&mut [f32]> {
+        let (start, end) = tensor.layout().contiguous_offsets()?;
+        (tensor.dtype() == DType::F32).then(|| &mut tensor.storage_mut()[start..end])
     }
 
     fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -80,6 +91,13 @@ impl Host for NdArray {
     fn numbers(tensor: &FloatTensor<Self>) -> Option<&[f32]> {
         match tensor {
             burn::backend::ndarray::NdArrayTensor::F32(storage) => storage.view().to_slice(),
+            _ => None,
+        }
+    }
+
+    fn numbers_mut(tensor: &mut FloatTensor<Self>) -> Option<&mut [f32]> {
+        match tensor {
+            burn::backend::ndarray::NdArrayTensor::F32(storage) => storage.ensure_owned().as_slice_mut(),
             _ => None,
         }
     }

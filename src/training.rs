@@ -1,35 +1,43 @@
 //! Burn's learner, wired: from a config to a run's folder.
 
-mod loss;
+mod logs;
+mod metrics;
 mod progress;
 mod schedule;
+mod sgd;
+mod step;
 mod tensorboard;
 
 use std::{path::Path, sync::Arc};
 
 use burn::{
-    grad_clipping::GradientClippingConfig,
     lr_scheduler::LrSchedulerRecord,
-    optim::{ModuleOptimizer, OptimizerRecord, SgdConfig, decay::WeightDecayConfig, momentum::MomentumConfig},
+    optim::OptimizerRecord,
     tensor::Device,
     train::{
         EarlyStoppingStrategy, Interrupter, Learner, SupervisedTraining,
         checkpoint::{CheckpointingAction, CheckpointingStrategy},
-        metric::{AccuracyMetric, LearningRateMetric, store::EventStoreClient},
+        metric::{LearningRateMetric, store::EventStoreClient},
     },
 };
 
+pub(crate) use self::sgd::optimizer;
 use self::{
-    loss::MeanLoss,
+    logs::Logs,
+    metrics::{Figure, MeanOverPictures},
     progress::{Recorder, SharedJournal},
     tensorboard::EventFile,
 };
-pub use self::{progress::Progress, schedule::Schedule};
+pub use self::{
+    progress::Progress,
+    schedule::Schedule,
+    step::{Figures, Outcome},
+};
 use crate::{
     Error, Result,
     artifacts::{Existing, RunDir},
     backend::{AUTO, Found, select},
-    config::{Config, OptimizerConfig},
+    config::Config,
     data::{BatchLoader, ImageSet, Splits},
     evaluation::{dead_units, evaluate},
     model::LeNet5,
@@ -207,8 +215,9 @@ fn learn(
     let journal = SharedJournal::new(report);
     let recorder = Recorder::new(progress, journal.clone(), run.clone(), events, schedule.clone(), interrupter.clone());
     let mut training = SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(valid))
-        .metrics((MeanLoss::new(), AccuracyMetric::new()))
+        .metrics((MeanOverPictures::new(Figure::Loss), MeanOverPictures::new(Figure::Accuracy)))
         .metric_train_numeric(LearningRateMetric::new())
+        .with_metric_logger(Logs::new(run.clone(), journal.clone(), interrupter.clone()))
         .with_default_checkpointers()
         .with_checkpointing_strategy(KeepLatestAndBest { journal: journal.clone(), kept: run.checkpoints() })
         .with_application_logger(None)
@@ -222,7 +231,8 @@ fn learn(
         training = training.checkpoint(done);
     }
     // Burn's threads panic on what they do not expect, and the dashboard on `k`.
-    let outcome = panics::catch(|| training.launch(Learner::new(net, optimizer(&config.optimizer), schedule)));
+    let optimizer = optimizer(&config.optimizer, config.operators, device);
+    let outcome = panics::catch(|| training.launch(Learner::new(net, optimizer, schedule)));
 
     let mut journal = journal.lock();
     let report = journal.report.clone();
@@ -273,19 +283,6 @@ fn panicked(message: &str) -> Error {
         return Error::Interrupted("killed from the dashboard; the same command with --resume continues".into());
     }
     Error::Training(format!("Burn gave up: {message}"))
-}
-
-/// SGD as textbooks have it: Burn's momentum is dampened by a tenth unless told otherwise.
-pub(crate) fn optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
-    #[expect(clippy::cast_possible_truncation, reason = "Burn's gradients and decay are f32")]
-    let (decay, clip) = (config.weight_decay as f32, config.clip_norm as f32);
-    let momentum =
-        MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0).with_nesterov(config.nesterov);
-    SgdConfig::new()
-        .with_momentum((config.momentum > 0.0).then_some(momentum))
-        .with_weight_decay((decay > 0.0).then(|| WeightDecayConfig::new(decay)))
-        .with_gradient_clipping((clip > 0.0).then_some(GradientClippingConfig::Norm(clip)))
-        .init()
 }
 
 /// Keeps the checkpoints that can still be needed: the latest, to resume from, and the best.

@@ -18,11 +18,7 @@ use burn::train::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{
-    loss::{ACCURACY, LOSS},
-    schedule::Schedule,
-    tensorboard::EventFile,
-};
+use super::{metrics::Figure, schedule::Schedule, tensorboard::EventFile};
 use crate::{
     Error,
     artifacts::RunDir,
@@ -168,11 +164,12 @@ impl Recorder {
     fn note(&mut self, state: &MetricState) {
         let MetricState::Numeric(entry, Some(NumericEntry::Final(value))) = state else { return };
         let split = if self.in_training { &mut self.train } else { &mut self.valid };
-        match self.names.get(&entry.metric_id).map(|name| name.as_str()) {
-            Some(LOSS) => split.loss = Some(*value),
+        let Some(name) = self.names.get(&entry.metric_id).map(|name| name.as_str()) else { return };
+        if name == Figure::Loss.name() {
+            split.loss = Some(*value);
+        } else if name == Figure::Accuracy.name() {
             // A mean of percentages, batch by batch: the count behind it is a whole number.
-            Some(ACCURACY) => split.accuracy = Some((*value / 100.0 * split.images).round() / split.images),
-            _ => {}
+            split.accuracy = Some((*value / 100.0 * split.images).round() / split.images);
         }
     }
 
@@ -194,7 +191,7 @@ impl Recorder {
             epoch,
             train,
             valid,
-            learning_rate: self.schedule.rate_at_end_of(epoch),
+            learning_rate: self.schedule.rate_after(epoch as f64),
             seconds: self.train.seconds + self.valid.seconds,
             images_per_second: report.train_images as f64 / self.train.seconds.max(1e-9),
         };

@@ -1,0 +1,101 @@
+//! The learner's metric logs, a line for each mini-batch, as Burn's own logger writes them. That one has a thread for each
+//! metric and system calls for each line, which takes the cores from training.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use burn::train::{
+    Interrupter,
+    logger::{FileMetricLogger, MetricLogger},
+    metric::{
+        MetricDefinition, MetricId, NumericEntry,
+        store::{EpochSummary, MetricsUpdate, Split},
+    },
+};
+
+use super::progress::SharedJournal;
+use crate::{Error, Result, artifacts::RunDir};
+
+/// Burn's metric logs, written when there is enough to write.
+pub(super) struct Logs {
+    run: Arc<RunDir>,
+    journal: SharedJournal,
+    interrupter: Interrupter,
+    names: HashMap<MetricId, Arc<String>>,
+    /// The epoch and split that the files are of.
+    of: (usize, Split),
+    files: HashMap<MetricId, (PathBuf, BufWriter<File>)>,
+}
+
+impl Logs {
+    pub(super) fn new(run: Arc<RunDir>, journal: SharedJournal, interrupter: Interrupter) -> Self {
+        Self { run, journal, interrupter, names: HashMap::new(), of: (0, Split::Train), files: HashMap::new() }
+    }
+
+    /// Writes what is left of the last split.
+    fn finish(&mut self) -> Result<()> {
+        self.files.drain().try_for_each(|(_, (path, mut file))| file.flush().map_err(Error::io("write", &path)))
+    }
+
+    fn write(&mut self, update: &MetricsUpdate, epoch: usize, split: &Split) -> Result<()> {
+        if self.of != (epoch, split.clone()) {
+            self.finish()?;
+            self.of = (epoch, split.clone());
+        }
+        let numeric = update.entries_numeric.iter().map(|numeric| &numeric.entry);
+        for entry in update.entries.iter().chain(numeric).filter(|entry| !entry.serialized_entry.is_not_available()) {
+            let Some(name) = self.names.get(&entry.metric_id) else { continue };
+            if !self.files.contains_key(&entry.metric_id) {
+                let path = self.run.metric_log(&split.to_string(), epoch, name);
+                if let Some(folder) = path.parent() {
+                    fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+                }
+                let file = File::create(&path).map_err(Error::io("create", &path))?;
+                self.files.insert(entry.metric_id.clone(), (path, BufWriter::new(file)));
+            }
+            if let Some((path, file)) = self.files.get_mut(&entry.metric_id) {
+                writeln!(file, "{}", entry.serialized_entry.serialized).map_err(Error::io("write", path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            self.journal.lock().failure.get_or_insert(error);
+            self.interrupter.stop(Some("the metric logs could not be written"));
+        }
+    }
+}
+
+impl MetricLogger for Logs {
+    fn log(&mut self, update: MetricsUpdate, epoch: usize, split: &Split) {
+        let outcome = self.write(&update, epoch, split);
+        self.note(outcome);
+    }
+
+    fn read_numeric(
+        &mut self,
+        name: &str,
+        epoch: usize,
+        split: &Split,
+    ) -> std::result::Result<Vec<NumericEntry>, String> {
+        let outcome = self.finish();
+        self.note(outcome);
+        FileMetricLogger::new(self.run.path()).read_numeric(name, epoch, split)
+    }
+
+    fn log_metric_definition(&mut self, definition: MetricDefinition) {
+        self.names.insert(definition.metric_id.clone(), definition.name.clone());
+    }
+
+    fn log_epoch_summary(&mut self, _: EpochSummary) {
+        let outcome = self.finish();
+        self.note(outcome);
+    }
+}
