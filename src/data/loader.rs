@@ -28,31 +28,13 @@ const STD: f32 = 0.3081;
 /// Rows and columns of background on each side: 28x28 is centred in 32x32.
 const MARGIN: usize = (INPUT_SIDE - SIDE) / 2;
 
-/// What the net sees for each byte of a picture.
-type Table = [f32; 256];
-
-const fn table(mean: f32, deviation: f32) -> Table {
-    let mut table = [0.0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        #[expect(clippy::cast_precision_loss, reason = "0 to 255 are exact")]
-        let value = byte as f32 / 255.0;
-        table[byte] = (value - mean) / deviation;
-        byte += 1;
-    }
-    table
-}
-
-static STANDARD: Table = table(MEAN, STD);
-static UNIT: Table = table(0.0, 1.0);
-static BYTE: Table = table(0.0, 1.0 / 255.0);
-
 impl Scale {
-    fn table(self) -> &'static Table {
+    /// Slope and intercept of the line from a pixel's byte to what the net sees.
+    fn line(self) -> (f32, f32) {
         match self {
-            Self::Standard => &STANDARD,
-            Self::Unit => &UNIT,
-            Self::Byte => &BYTE,
+            Self::Standard => (1.0 / (255.0 * STD), -MEAN / STD),
+            Self::Unit => (1.0 / 255.0, 0.0),
+            Self::Byte => (1.0, 0.0),
         }
     }
 }
@@ -75,13 +57,14 @@ pub fn images_tensor<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale:
 }
 
 fn images_data<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale) -> TensorData {
-    let (count, table) = (images.len(), scale.table());
-    let mut pixels = vec![table[0]; count * INPUT_SIDE * INPUT_SIDE];
+    let (count, (slope, background)) = (images.len(), scale.line());
+    let mut pixels = vec![background; count * INPUT_SIDE * INPUT_SIDE];
     for (image, field) in images.zip(pixels.chunks_exact_mut(INPUT_SIDE * INPUT_SIDE)) {
         debug_assert_eq!(image.len(), PIXELS);
-        for (row, line) in image.chunks_exact(SIDE).zip(field.chunks_exact_mut(INPUT_SIDE).skip(MARGIN)) {
-            for (byte, pixel) in row.iter().zip(&mut line[MARGIN..]) {
-                *pixel = table[usize::from(*byte)];
+        for (row, line) in image.as_chunks::<SIDE>().0.iter().zip(field.chunks_exact_mut(INPUT_SIDE).skip(MARGIN)) {
+            // Of fixed length: the compiler makes vectors of it.
+            for (byte, pixel) in row.iter().zip(&mut line[MARGIN..MARGIN + SIDE]) {
+                *pixel = f32::from(*byte) * slope + background;
             }
         }
     }

@@ -129,27 +129,29 @@ pub(super) struct Seen {
 ///
 /// `image [32][32]` -> `[14][14]`
 #[inline(always)]
-fn ink(image: &[f32]) -> [[bool; S2_SIDE]; S2_SIDE] {
+fn ink(image: &[f32; INPUT]) -> [[bool; S2_SIDE]; S2_SIDE] {
     // Numbers that are none, or infinite, are never paper: what they bring about is computed where it is.
     let paper = if image[0].is_finite() { image[0] } else { f32::NAN };
-    // Of each row, whether there is ink in two pixels side by side.
-    let mut pairs = [[false; SIDE / 2]; SIDE];
-    for row in 0..SIDE {
-        for pair in 0..SIDE / 2 {
-            let at = row * SIDE + 2 * pair;
-            pairs[row][pair] = (image[at] != paper) | (image[at + 1] != paper);
-        }
+    // A byte for each pixel, and eight bytes to a word.
+    let mut bytes = [0_u8; INPUT];
+    for pixel in 0..INPUT {
+        bytes[pixel] = u8::from(image[pixel] != paper);
     }
     let mut ink = [[false; S2_SIDE]; S2_SIDE];
     for y in 0..S2_SIDE {
-        let mut below = pairs[2 * y];
-        for row in 1..KERNEL + 1 {
-            for pair in 0..SIDE / 2 {
-                below[pair] |= pairs[2 * y + row][pair];
+        let mut words = [0_u64; SIDE / 8 + 1];
+        for row in 2 * y..2 * y + KERNEL + 1 {
+            for word in 0..SIDE / 8 {
+                // SAFETY: the eight bytes are in a row of the image.
+                let eight = unsafe { bytes.as_ptr().add(row * SIDE + word * 8).cast::<u64>().read_unaligned() };
+                words[word] |= eight.to_le();
             }
         }
         for x in 0..S2_SIDE {
-            ink[y][x] = below[x] | below[x + 1] | below[x + 2];
+            // Six pixels from column 2 x on: three pairs, of which the last may be in the next word.
+            let (word, shift) = (x / 4, x % 4 * 16);
+            let both = u128::from(words[word]) | u128::from(words[word + 1]) << 64;
+            ink[y][x] = both >> shift & 0xFFFF_FFFF_FFFF != 0;
         }
     }
     ink
@@ -171,7 +173,8 @@ pub(super) fn c1_s2<S: Simd, const N: usize>(
 ) {
     assert!(image.len() == INPUT && weights.len() == KERNEL * KERNEL * BLOCK && bias.len() == BLOCK);
     assert!(s2.len() == S2 && winners.len() == S2);
-    let mut ink = ink(image);
+    // SAFETY: it has that length.
+    let mut ink = ink(unsafe { &*image.as_ptr().cast() });
     let paper = c1_paper::<S, N>(image[0], weights, bias);
     let mut maps = [0.0; BLOCK];
     // SAFETY: the array is a block.

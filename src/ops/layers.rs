@@ -406,12 +406,18 @@ kernel_of_eights! {
         sums: &'a mut ConvSums,
     }
     <S, M> {
-        // The last row of the last window is read beyond the image's end.
-        let mut padded = [0.0; INPUT + C1_ROW];
         let units = s2_errors.chunks_exact(S2).zip(winners.chunks_exact(S2)).zip(seen);
-        for (image, ((errors, winners), seen)) in images.chunks_exact(INPUT).zip(units) {
-            padded[..INPUT].copy_from_slice(image);
-            c1_s2_backward::<S, M>(errors, winners, seen, &padded, &mut sums.c1, &mut sums.c1_bias);
+        for (index, ((errors, winners), seen)) in units.enumerate() {
+            // The last row of the last window is read beyond the image's end: into the next image, if there is one.
+            let mut padded;
+            let image = if let Some(image) = images[index * INPUT..].get(..INPUT + C1_ROW) {
+                image
+            } else {
+                padded = [0.0; INPUT + C1_ROW];
+                padded[..INPUT].copy_from_slice(&images[index * INPUT..]);
+                &padded
+            };
+            c1_s2_backward::<S, M>(errors, winners, seen, image, &mut sums.c1, &mut sums.c1_bias);
         }
     }
 }
