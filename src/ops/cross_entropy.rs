@@ -116,8 +116,8 @@ fn row_loss(logits: &[f32; OUTPUT], label: &[f32; OUTPUT]) -> (f32, [f32; OUTPUT
     (loss, errors)
 }
 
-/// The mean cross-entropy of a mini-batch by the operator; none where it does not apply: another backend, or other
-/// numbers than `f32`.
+/// The mean cross-entropy of a mini-batch by the operator; none where it does not apply: another backend, other
+/// numbers than `f32`, or a label that is no class.
 ///
 /// `smoothing` is the share of each label that is spread evenly over all classes.
 ///
@@ -125,7 +125,8 @@ fn row_loss(logits: &[f32; OUTPUT], label: &[f32; OUTPUT]) -> (f32, [f32; OUTPUT
 /// logits `[batch, 10]`, labels `[batch]` of 0 to 9 -> `[1]`
 pub(crate) fn mean(logits: &Tensor<2>, labels: &[usize], smoothing: f32) -> Option<Tensor<1>> {
     let device = logits.device();
-    if !on_host(&device) || logits.dtype() != DType::F32 || logits.dims() != [labels.len(), OUTPUT] {
+    let fits = logits.dtype() == DType::F32 && logits.dims() == [labels.len(), OUTPUT];
+    if !on_host(&device) || !fits || labels.iter().any(|label| *label >= OUTPUT) {
         return None;
     }
     #[expect(clippy::cast_precision_loss, reason = "ten")]
@@ -136,4 +137,68 @@ pub(crate) fn mean(logits: &Tensor<2>, labels: &[usize], smoothing: f32) -> Opti
     let targets = Tensor::<2>::from_data(TensorData::new(targets, [labels.len(), OUTPUT]), &device);
     let loss = <Dispatch as CrossEntropyOps>::cross_entropy(logits.clone().into_dispatch(), targets.into_dispatch());
     Some(Tensor::from_dispatch(loss))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::loss::CrossEntropyLossConfig;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Loss and gradient of the logits, by the operator and by Burn's.
+    fn both(logits: &[f32], labels: &[usize], smoothing: f32, device: &Device) -> [Vec<f64>; 2] {
+        [true, false].map(|ours| {
+            let data = TensorData::new(logits.to_vec(), [labels.len(), OUTPUT]);
+            let logits = Tensor::<2>::from_data(data, device).require_grad();
+            let loss = if ours {
+                mean(&logits, labels, smoothing).unwrap()
+            } else {
+                let labels: Vec<i32> = labels.iter().map(|label| *label as i32).collect();
+                let targets = Tensor::<1, Int>::from_data(&labels[..], device);
+                let smoothing = (smoothing > 0.0).then_some(smoothing);
+                CrossEntropyLossConfig::new().with_smoothing(smoothing).init(device).forward(logits.clone(), targets)
+            };
+            // The gradient of something behind the mean: it is not always 1.
+            let gradients = loss.clone().mul_scalar(3.0).backward();
+            let gradient = logits.grad(&gradients).unwrap().into_data();
+            loss.into_data().iter::<f64>().chain(gradient.iter::<f64>()).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_burns_loss(
+            rows in prop::collection::vec((prop::array::uniform10(-60.0_f32..60.0), 0_usize..10), 1..9),
+            smoothing in prop_oneof![Just(0.0_f32), 0.0_f32..0.9],
+        ) {
+            let logits: Vec<f32> = rows.iter().flat_map(|(row, _)| *row).collect();
+            let labels: Vec<usize> = rows.iter().map(|(_, label)| *label).collect();
+            for device in [Device::flex(), Device::ndarray()] {
+                let [ours, burns] = both(&logits, &labels, smoothing, &device.autodiff());
+                for (ours, burns) in ours.iter().zip(&burns) {
+                    // Logits up to 60 are rounded to some 4e-6.
+                    prop_assert!((ours - burns).abs() < 2e-5, "{} against {}", ours, burns);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_none_stay_so() {
+        for value in [f32::NAN, f32::INFINITY] {
+            let mut logits = [0.5; 20];
+            logits[3] = value;
+            let [ours, burns] = both(&logits, &[3, 1], 0.0, &Device::flex().autodiff());
+            assert!(ours[0].is_nan() && burns[0].is_nan());
+            // The other row's gradient is a number.
+            assert!(ours[11..].iter().all(|gradient| gradient.is_finite()));
+        }
+    }
+
+    #[test]
+    fn a_label_that_is_no_class_is_left_to_burn() {
+        let logits = Tensor::<2>::zeros([1, OUTPUT], &Device::flex());
+        assert!(mean(&logits, &[10], 0.0).is_none() && mean(&logits, &[9], 0.0).is_some());
+    }
 }

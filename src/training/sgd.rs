@@ -89,3 +89,81 @@ impl Optimizer for Sgd {
         Velocity(state.0.map(|velocity| velocity.to_device(device)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        module::{Module, ModuleVisitor, Param},
+        tensor::TensorData,
+        train::TrainStep,
+    };
+
+    use super::*;
+    use crate::{data::Batch, model::LeNet5};
+
+    fn device() -> Device {
+        Device::flex().autodiff()
+    }
+
+    fn batch(seed: usize) -> Batch {
+        let pixels: Vec<f32> = (0..4 * 1024).map(|i| (((i + seed) as f32) * 12.9898).sin()).collect();
+        let images = Tensor::from_data(TensorData::new(pixels, [4, 1, 32, 32]), &device());
+        Batch { images, targets: Tensor::from_data(TensorData::from([1, 7, 3, seed as i32 % 10]), &device()) }
+    }
+
+    fn parameters(net: &LeNet5) -> Vec<f32> {
+        struct Collect(Vec<f32>);
+        impl ModuleVisitor for Collect {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                self.0.extend(param.val().into_data().iter::<f32>());
+            }
+        }
+        let mut collect = Collect(Vec::new());
+        net.visit(&mut collect);
+        collect.0
+    }
+
+    fn step(optimizer: &mut ModuleOptimizer, net: LeNet5, seed: usize) -> LeNet5 {
+        let output = TrainStep::step(&net, batch(seed));
+        optimizer.step(0.05, net, output.grads)
+    }
+
+    fn assert_close(ours: &LeNet5, burns: &LeNet5) {
+        for (ours, burns) in parameters(ours).into_iter().zip(parameters(burns)) {
+            assert!((ours - burns).abs() < 1e-6, "{ours} against {burns}");
+        }
+    }
+
+    #[test]
+    fn the_operator_descends_as_burns_optimizer_and_shares_its_records() {
+        for (momentum, nesterov, weight_decay, clip_norm) in
+            [(0.9, false, 0.0, 0.0), (0.8, true, 0.01, 0.5), (0.0, false, 0.02, 0.0)]
+        {
+            let config = OptimizerConfig { momentum, nesterov, weight_decay, clip_norm, ..OptimizerConfig::default() };
+            let new = |operators| optimizer(&config, operators, &device());
+            let (mut ours, mut burns) = (new(Operators::Fused), new(Operators::Composed));
+            let [mut by_ours, mut by_burns] = [LeNet5::seeded(1, &device()), LeNet5::seeded(1, &device())];
+            for seed in 0..3 {
+                by_ours = step(&mut ours, by_ours, seed);
+                by_burns = step(&mut burns, by_burns, seed);
+            }
+            assert_close(&by_ours, &by_burns);
+            // Each goes on from the other's record.
+            let mut resumed = new(Operators::Fused).load_record(burns.to_record());
+            assert_close(&step(&mut resumed, by_burns.clone(), 3), &step(&mut burns, by_burns, 3));
+            let mut resumed = new(Operators::Composed).load_record(ours.to_record());
+            assert_close(&step(&mut resumed, by_ours.clone(), 3), &step(&mut ours, by_ours, 3));
+        }
+    }
+
+    #[test]
+    fn a_velocity_below_the_normal_numbers_becomes_zero() {
+        let tensor = |values: [f32; 3]| Tensor::<1>::from_data(TensorData::from(values), &Device::flex());
+        let stride = Stride { learning_rate: 1.0, momentum: 0.5, nesterov: false, weight_decay: 0.0 };
+        let (weights, velocity) =
+            descent::descend(tensor([1.0; 3]), tensor([0.0; 3]), tensor([2e-38, -4e-38, f32::NAN]), stride);
+        let velocity: Vec<f32> = velocity.into_data().iter().collect();
+        assert_eq!(velocity[..2], [0.0, -2e-38]);
+        assert!(velocity[2].is_nan() && weights.into_data().iter::<f32>().last().is_some_and(f32::is_nan));
+    }
+}
