@@ -30,8 +30,9 @@ pub const CLASSES: usize = 10;
 /// Labelled pictures: bytes 0 (background) to 255 (ink), row by row. Cloning shares them.
 #[derive(Clone)]
 pub struct ImageSet {
-    pixels: Arc<[u8]>,
-    labels: Arc<[u8]>,
+    // Not `Arc<[u8]>`: that would be made by a copy of all pictures.
+    pixels: Arc<Vec<u8>>,
+    labels: Arc<Vec<u8>>,
     /// Which of them belong to this set, in its order.
     members: Arc<[u32]>,
     scale: Scale,
@@ -57,7 +58,7 @@ impl ImageSet {
             return Err(Error::Data(format!("label {label} of picture {i} is above 9; ten classes are expected")));
         }
         let members = (0..u32::try_from(labels.len()).map_err(|_| Error::Data("too many pictures".into()))?).collect();
-        Ok(Self { pixels: pixels.into(), labels: labels.into(), members, scale: Scale::default() })
+        Ok(Self { pixels: Arc::new(pixels), labels: Arc::new(labels), members, scale: Scale::default() })
     }
 
     /// How many pictures.

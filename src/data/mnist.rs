@@ -47,9 +47,9 @@ pub fn load_mnist() -> Result<(ImageSet, ImageSet)> {
         // Nothing can be written there, perhaps: the files that come with the program will do.
         return sources().iter().find_map(|folder| idx::read_folder(folder).ok()).ok_or(error);
     }
-    let train = catch_unwind(MnistDataset::train).map_err(|_| unreadable(&cache))?;
-    let test = catch_unwind(MnistDataset::test).map_err(|_| unreadable(&cache))?;
-    Ok((pack(&train)?, pack(&test)?))
+    // One after the other: each has its pictures in memory twice.
+    let load = |read: fn() -> MnistDataset| pack(&catch_unwind(read).map_err(|_| unreadable(&cache))?);
+    Ok((load(MnistDataset::train)?, load(MnistDataset::test)?))
 }
 
 /// Leaves the four files in the cache as they should be, or fails.
