@@ -34,7 +34,7 @@ const S2_CELLS: usize = S2_SIDE * S2_SIDE;
 const PLACE: usize = 8;
 /// From one row of S2 to the next.
 const S2_ROW: usize = S2_SIDE * PLACE;
-/// S2's output of one image, and as many winners: `[14][14][8]`.
+/// S2's output of one image: `[14][14][8]`.
 pub(super) const S2: usize = S2_CELLS * PLACE;
 /// Maps of C3 and S4.
 pub(super) const C3_MAPS: usize = 16;
@@ -51,17 +51,82 @@ pub(super) const C3_KERNEL: usize = KERNEL * C3_ROW;
 /// A row of a kernel of C1, with three zeros.
 pub(super) const C1_ROW: usize = 8;
 
-/// The outputs of C1 that a pooling window compares, by how far into the image they lie; see [`Block::larger`].
-const S2_MARKS: [f32; 4] = [0.0, 1.0, SIDE as f32, SIDE as f32 + 1.0];
-/// The same for C3, in S2's output.
-const S4_MARKS: [f32; 4] = [0.0, PLACE as f32, S2_ROW as f32, (S2_ROW + PLACE) as f32];
+/// The four outputs that a pooling window compares: upper left, upper right, lower left, lower right; see
+/// [`Block::larger`].
+const MARKS: [f32; 4] = [0.0, 1.0, 2.0, 3.0];
+/// How far they lie into the image, for C1.
+const C1_OFFSETS: [u32; 4] = [0, 1, SIDE as u32, SIDE as u32 + 1];
+/// The same in S2's output, for C3.
+const C3_OFFSETS: [u32; 4] = [0, PLACE as u32, S2_ROW as u32, (S2_ROW + PLACE) as u32];
+
+/// The winners of a row of pooling windows are one number for each map: digits in the base of four, the first window's
+/// last. A number of 24 bits holds twelve exactly. Of S2, whose blocks are two windows: `[14][2][8]`.
+pub(super) const S2_WINNERS: usize = S2_SIDE * BLOCK;
+/// Of S4: `[5][16]`.
+pub(super) const S4_WINNERS: usize = S4_SIDE * BLOCK;
+
+/// What the mark of window `digit` of a row counts for in the row's number.
+#[inline(always)]
+fn weight_of(digit: usize) -> f32 {
+    (1_u32 << (2 * digit)) as f32
+}
+
+/// A pooling window: where it begins in what is pooled, and where its winners are.
+#[derive(Clone, Copy)]
+struct Window {
+    place: u32,
+    /// The first map's number in the winners.
+    row: usize,
+    /// Bits behind its digit.
+    shift: u32,
+}
+
+impl Window {
+    /// Where the winner of a map lies, `offsets` being those of its layer.
+    #[inline(always)]
+    fn winner(self, winners: &[f32], map: usize, offsets: [u32; 4]) -> u32 {
+        // SAFETY: a window's row has a block of winners, which is not less than maps.
+        let row = unsafe { *winners.get_unchecked(self.row + map) };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number of 24 bits")]
+        let digit = (row as u32 >> self.shift) as usize % MARKS.len();
+        self.place + offsets[digit]
+    }
+}
+
+/// S2's windows in the image, by cell.
+static C1_WINDOWS: [Window; S2_CELLS] = {
+    let mut windows = [Window { place: 0, row: 0, shift: 0 }; S2_CELLS];
+    let mut cell = 0;
+    while cell < S2_CELLS {
+        let (y, x) = (cell / S2_SIDE, cell % S2_SIDE);
+        #[expect(clippy::cast_possible_truncation, reason = "below INPUT")]
+        let (place, shift) = (2 * (y * SIDE + x) as u32, x as u32 / 2 * 2);
+        windows[cell] = Window { place, row: y * BLOCK + x % 2 * PLACE, shift };
+        cell += 1;
+    }
+    windows
+};
+
+/// S4's windows in S2, by cell.
+static C3_WINDOWS: [Window; S4_CELLS] = {
+    let mut windows = [Window { place: 0, row: 0, shift: 0 }; S4_CELLS];
+    let mut cell = 0;
+    while cell < S4_CELLS {
+        let (y, x) = (cell / S4_SIDE, cell % S4_SIDE);
+        #[expect(clippy::cast_possible_truncation, reason = "below S2")]
+        let (place, shift) = (2 * (y * S2_ROW + x * PLACE) as u32, 2 * x as u32);
+        windows[cell] = Window { place, row: y * BLOCK, shift };
+        cell += 1;
+    }
+    windows
+};
 
 /// The maximum of a pooling window after `ReLU`, and the mark of its winner: first row, then second, left before right.
 #[inline(always)]
-fn pool<S: Simd, const N: usize>(window: [Block<S, N>; 4], marks: [f32; 4]) -> (Block<S, N>, Block<S, N>) {
-    let mut best = (window[0], Block::splat(marks[0]));
+fn pool<S: Simd, const N: usize>(window: [Block<S, N>; 4]) -> (Block<S, N>, Block<S, N>) {
+    let mut best = (window[0], Block::splat(MARKS[0]));
     unroll!(i < 3, {
-        best = best.0.larger(best.1, window[i + 1], Block::splat(marks[i + 1]));
+        best = best.0.larger(best.1, window[i + 1], Block::splat(MARKS[i + 1]));
     });
     // The largest of four stays the largest when all negative ones become zero.
     (best.0.relu(), best.1)
@@ -161,7 +226,7 @@ fn ink(image: &[f32; INPUT]) -> [[bool; S2_SIDE]; S2_SIDE] {
 /// `s2[o][r][c] = max(0, max over the four (y, x) of window (r, c) of  b[o] + Σᵢⱼ w[o][i][j] · image[y + i][x + j])`.
 ///
 /// `image [32][32]`, `weights [5][5][16]` (the eight numbers of a place, six of them maps, twice), `bias [16]` ->
-/// `s2 [14][14][8]` and `winners [14][14][8]`. A block is two pooling windows side by side by eight maps.
+/// `s2 [14][14][8]` and `winners [14][2][8]`. A block is two pooling windows side by side by eight maps.
 #[inline(always)]
 pub(super) fn c1_s2<S: Simd, const N: usize>(
     image: &[f32],
@@ -172,13 +237,13 @@ pub(super) fn c1_s2<S: Simd, const N: usize>(
     seen: &mut Seen,
 ) {
     assert!(image.len() == INPUT && weights.len() == KERNEL * KERNEL * BLOCK && bias.len() == BLOCK);
-    assert!(s2.len() == S2 && winners.len() == S2);
+    assert!(s2.len() == S2 && winners.len() == S2_WINNERS);
     // SAFETY: it has that length.
     let mut ink = ink(unsafe { &*image.as_ptr().cast() });
     let paper = c1_paper::<S, N>(image[0], weights, bias);
     let mut maps = [0.0; BLOCK];
     // SAFETY: the array is a block.
-    unsafe { paper.0.store(maps.as_mut_ptr()) };
+    unsafe { paper.store(maps.as_mut_ptr()) };
     seen.paper.copy_from_slice(&maps[..PLACE]);
     let mut finite = true;
     for map in 0..C1_MAPS {
@@ -199,13 +264,16 @@ pub(super) fn c1_s2<S: Simd, const N: usize>(
             let at = (y * S2_SIDE + 2 * block) * PLACE;
             // SAFETY: `at` is at most S2 - 16, and `count` at most `block`, as one is added for each.
             unsafe {
-                paper.0.store(s2.as_mut_ptr().add(at));
-                paper.1.store(winners.as_mut_ptr().add(at));
+                paper.store(s2.as_mut_ptr().add(at));
                 *inked.get_unchecked_mut(count) = block;
             }
             count += usize::from(ink[y][2 * block] | ink[y][2 * block + 1]);
         }
+        // On paper all four are alike, and the first one wins.
+        let mut marks = Block::<S, N>::splat(0.0);
         if count == 0 {
+            // SAFETY: there is a block for each row.
+            unsafe { marks.store(winners.as_mut_ptr().add(y * BLOCK)) };
             continue;
         }
         ready = ready.max(2 * y);
@@ -227,19 +295,21 @@ pub(super) fn c1_s2<S: Simd, const N: usize>(
             unsafe {
                 // As many windows as 32 registers hold.
                 first += match (N, count - first) {
-                    (1, 4..) => c1_windows::<S, N, 4>(spread, y, &inked[first..], weights, bias, s2, winners),
-                    (1, 3) => c1_windows::<S, N, 3>(spread, y, &inked[first..], weights, bias, s2, winners),
-                    (1, 2) => c1_windows::<S, N, 2>(spread, y, &inked[first..], weights, bias, s2, winners),
-                    _ => c1_windows::<S, N, 1>(spread, y, &inked[first..], weights, bias, s2, winners),
+                    (1, 4..) => c1_windows::<S, N, 4>(spread, y, &inked[first..], weights, bias, s2, &mut marks),
+                    (1, 3) => c1_windows::<S, N, 3>(spread, y, &inked[first..], weights, bias, s2, &mut marks),
+                    (1, 2) => c1_windows::<S, N, 2>(spread, y, &inked[first..], weights, bias, s2, &mut marks),
+                    _ => c1_windows::<S, N, 1>(spread, y, &inked[first..], weights, bias, s2, &mut marks),
                 };
             }
         }
+        // SAFETY: there is a block for each row.
+        unsafe { marks.store(winners.as_mut_ptr().add(y * BLOCK)) };
     }
 }
 
 /// What two pooling windows of C1 come to that see one shade: the same sums in the same order.
 #[inline(always)]
-fn c1_paper<S: Simd, const N: usize>(shade: f32, weights: &[f32], bias: &[f32]) -> (Block<S, N>, Block<S, N>) {
+fn c1_paper<S: Simd, const N: usize>(shade: f32, weights: &[f32], bias: &[f32]) -> Block<S, N> {
     let shade = Block::splat(shade);
     // SAFETY: `c1_s2` has checked that there are as many weights, and a block of biases.
     unsafe {
@@ -247,7 +317,7 @@ fn c1_paper<S: Simd, const N: usize>(shade: f32, weights: &[f32], bias: &[f32]) 
         for place in 0..KERNEL * KERNEL {
             sum = sum.add_product(shade, Block::load(weights.as_ptr().add(place * BLOCK)));
         }
-        pool([sum; 4], S2_MARKS)
+        pool([sum; 4]).0
     }
 }
 
@@ -271,7 +341,7 @@ unsafe fn c1_windows<S: Simd, const N: usize, const T: usize>(
     weights: &[f32],
     bias: &[f32],
     s2: &mut [f32],
-    winners: &mut [f32],
+    marks: &mut Block<S, N>,
 ) -> usize {
     // SAFETY: `bias` holds a block.
     let bias = unsafe { Block::<S, N>::load(bias.as_ptr()) };
@@ -289,13 +359,10 @@ unsafe fn c1_windows<S: Simd, const N: usize, const T: usize>(
         c1_row::<S, N, T, false, true>(&mut windows, row(KERNEL), &places, weights, KERNEL);
     }
     unroll!(t < T, {
-        let (best, winner) = pool(windows[t], S2_MARKS);
-        let at = y * S2_ROW + places[t];
-        // SAFETY: both hold a block there: a row has seven.
-        unsafe {
-            best.store(s2.as_mut_ptr().add(at));
-            winner.store(winners.as_mut_ptr().add(at));
-        }
+        let (best, mark) = pool(windows[t]);
+        *marks = marks.add_product(mark, Block::splat(weight_of(places[t] / BLOCK)));
+        // SAFETY: there is a block: a row has seven.
+        unsafe { best.store(s2.as_mut_ptr().add(y * S2_ROW + places[t])) };
     });
     T
 }
@@ -343,7 +410,7 @@ unsafe fn c1_row<S: Simd, const N: usize, const T: usize, const UPPER: bool, con
 /// the sum of `w[o][m][i][j] · (s2[m][y + i][x + j] - p[m])` where there is ink: half of the places.
 ///
 /// `s2 [14][14][8]`, `weights [5][5][6][16]`, `sums [6][16]` over the places of a kernel, `bias [16]` -> `s4 [16][5][5]` and
-/// `winners [16][5][5]`. A block is the sixteen maps at one place.
+/// `winners [5][16]`. A block is the sixteen maps at one place.
 #[inline(always)]
 pub(super) fn c3_s4<S: Simd, const N: usize>(
     s2: &[f32],
@@ -355,7 +422,7 @@ pub(super) fn c3_s4<S: Simd, const N: usize>(
     winners: &mut [f32],
 ) {
     assert!(s2.len() == S2 && weights.len() == KERNEL * KERNEL * C1_MAPS * BLOCK);
-    assert!(sums.len() == C1_MAPS * BLOCK && bias.len() == BLOCK && s4.len() == S4 && winners.len() == S4);
+    assert!(sums.len() == C1_MAPS * BLOCK && bias.len() == BLOCK && s4.len() == S4 && winners.len() == S4_WINNERS);
     let mut twice = [0.0; BLOCK];
     twice[..PLACE].copy_from_slice(&seen.paper);
     twice[PLACE..].copy_from_slice(&seen.paper);
@@ -375,16 +442,18 @@ pub(super) fn c3_s4<S: Simd, const N: usize>(
         sum
     };
     for y in 0..S4_SIDE {
-        // SAFETY: `ink` is written, and the windows are in it.
+        let mut marks = Block::splat(0.0);
+        // SAFETY: `ink` is written, and the windows are in it; there is a block of winners for each row.
         unsafe {
             if N == 1 {
                 // A whole row of windows takes twenty of 32 registers.
-                c3_windows::<S, N, 10>(ink, seen, weights, paper, y, 0, s4, winners);
+                c3_windows::<S, N, 10>(ink, seen, weights, paper, y, 0, s4, &mut marks);
             } else {
                 for x in 0..S4_SIDE {
-                    c3_windows::<S, N, 2>(ink, seen, weights, paper, y, x, s4, winners);
+                    c3_windows::<S, N, 2>(ink, seen, weights, paper, y, x, s4, &mut marks);
                 }
             }
+            marks.store(winners.as_mut_ptr().add(y * BLOCK));
         }
     }
 }
@@ -407,7 +476,7 @@ unsafe fn c3_windows<S: Simd, const N: usize, const W: usize>(
     y: usize,
     first: usize,
     s4: &mut [f32],
-    winners: &mut [f32],
+    marks: &mut Block<S, N>,
 ) {
     let mut outputs = [[paper; W]; 2];
     for row in 0..KERNEL + 1 {
@@ -430,17 +499,13 @@ unsafe fn c3_windows<S: Simd, const N: usize, const W: usize>(
     unroll!(window < W / 2, {
         let [upper, lower] = outputs;
         let four = [upper[2 * window], upper[2 * window + 1], lower[2 * window], lower[2 * window + 1]];
-        let (best, winner) = pool(four, S4_MARKS);
-        let cell = y * S4_SIDE + first + window;
-        let (mut bests, mut marks) = ([0.0; BLOCK], [0.0; BLOCK]);
-        // SAFETY: both arrays are blocks.
-        unsafe {
-            best.store(bests.as_mut_ptr());
-            winner.store(marks.as_mut_ptr());
-        }
+        let (best, mark) = pool(four);
+        *marks = marks.add_product(mark, Block::splat(weight_of(first + window)));
+        let mut bests = [0.0; BLOCK];
+        // SAFETY: the array is a block.
+        unsafe { best.store(bests.as_mut_ptr()) };
         for map in 0..C3_MAPS {
-            s4[map * S4_CELLS + cell] = bests[map];
-            winners[map * S4_CELLS + cell] = marks[map];
+            s4[map * S4_CELLS + y * S4_SIDE + first + window] = bests[map];
         }
     });
 }
@@ -493,23 +558,13 @@ struct Won {
     place: u32,
 }
 
-impl Won {
-    /// The winner of the window that begins at `window`.
-    #[inline(always)]
-    fn new(error: f32, window: usize, winner: f32) -> Self {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2,048; a mark")]
-        let place = window as u32 + winner as u32;
-        Self { error, place }
-    }
-}
-
 /// S4 and C3 backwards, for one image: the report's backward "Max-Pooling layer" and "Convolution layer". The error
 /// `δ` of each unit of S4 goes to its winner at `(y, x)` alone, and from there
 /// `∂L/∂w[o][m][i][j] += δ · s2[m][y + i][x + j]`, `∂L/∂b[o] += δ`, `∂L/∂s2[m][y + i][x + j] += δ · w[o][m][i][j]`.
 /// The last is the report's `col2im`: overlapping windows add up. Of the units one in four is alive, and the others are
 /// left out first.
 ///
-/// `errors [16][5][5]` (zero where the unit is dead), `winners` likewise, `s2 [14][14][8]`, `weights [16][5][5][8]` -> adds
+/// `errors [16][5][5]` (zero where the unit is dead), `winners [5][16]`, `s2 [14][14][8]`, `weights [16][5][5][8]` -> adds
 /// to `s2_errors [14][14][8]`, `weight_gradient [16][5][5][8]` and `bias_gradient [16]`. `M` vectors are eight numbers, a place of S2.
 #[inline(always)]
 pub(super) fn c3_s4_backward<S: Simd, const M: usize>(
@@ -521,7 +576,7 @@ pub(super) fn c3_s4_backward<S: Simd, const M: usize>(
     weight_gradient: &mut [f32],
     bias_gradient: &mut [f32],
 ) {
-    assert!(errors.len() == S4 && winners.len() == S4 && s2.len() == S2 && s2_errors.len() == S2);
+    assert!(errors.len() == S4 && winners.len() == S4_WINNERS && s2.len() == S2 && s2_errors.len() == S2);
     assert!(weights.len() == C3_MAPS * C3_KERNEL && weight_gradient.len() == weights.len());
     assert!(bias_gradient.len() == C3_MAPS);
     for map in 0..C3_MAPS {
@@ -536,11 +591,9 @@ pub(super) fn c3_s4_backward<S: Simd, const M: usize>(
         }
         let mut won = [Won::default(); S4_CELLS];
         for (won, cell) in won.iter_mut().zip(&cells[..count]) {
-            let window = cell / S4_SIDE * 2 * S2_ROW + cell % S4_SIDE * 2 * PLACE;
             // SAFETY: as above.
-            let (error, winner) =
-                unsafe { (*errors.get_unchecked(first + cell), *winners.get_unchecked(first + cell)) };
-            *won = Won::new(error, window, winner);
+            let error = unsafe { *errors.get_unchecked(first + cell) };
+            *won = Won { error, place: C3_WINDOWS[*cell].winner(winners, map, C3_OFFSETS) };
         }
         let won = &won[..count];
         let at = map * C3_KERNEL;
@@ -614,7 +667,7 @@ unsafe fn c3_rows<S: Simd, const M: usize, const R: usize>(
 /// [`c3_s4_backward`]: `∂L/∂w[o][i][j] += δ · image[y + i][x + j]`, `∂L/∂b[o] += δ`. Where there is mere paper, all pixels
 /// are alike, and the errors are summed up first.
 ///
-/// `errors [14][14][8]` (zero where the unit is dead), `winners [14][14][8]`, `image [32][32]` and eight numbers more ->
+/// `errors [14][14][8]` (zero where the unit is dead), `winners [14][2][8]`, `image [32][32]` and eight numbers more ->
 /// adds to `weight_gradient [6][5][8]` and `bias_gradient [6]`. `M` vectors are eight numbers.
 #[inline(always)]
 pub(super) fn c1_s2_backward<S: Simd, const M: usize>(
@@ -626,7 +679,7 @@ pub(super) fn c1_s2_backward<S: Simd, const M: usize>(
     bias_gradient: &mut [f32],
 ) {
     const CHAINS: usize = 2;
-    assert!(errors.len() == S2 && winners.len() == S2 && image.len() == INPUT + C1_ROW);
+    assert!(errors.len() == S2 && winners.len() == S2_WINNERS && image.len() == INPUT + C1_ROW);
     assert!(weight_gradient.len() == C1_MAPS * KERNEL * C1_ROW && bias_gradient.len() == C1_MAPS);
     let lanes = C1_ROW / M;
     let mut alive = [[0_u16; S2_CELLS]; C1_MAPS];
@@ -661,11 +714,8 @@ pub(super) fn c1_s2_backward<S: Simd, const M: usize>(
         for (won, cell) in won.iter_mut().zip(&alive[map][..count]) {
             let cell = usize::from(*cell);
             // SAFETY: `cell` is a place of S2.
-            unsafe {
-                let (error, winner) =
-                    (*errors.get_unchecked(cell * PLACE + map), *winners.get_unchecked(cell * PLACE + map));
-                *won = Won::new(error, 2 * (cell / S2_SIDE * SIDE + cell % S2_SIDE), winner);
-            }
+            let error = unsafe { *errors.get_unchecked(cell * PLACE + map) };
+            *won = Won { error, place: C1_WINDOWS[cell].winner(winners, map, C1_OFFSETS) };
         }
         // Two sums, so that one need not wait for the other.
         let shade: Vector<S, f32> = (paper[map] * image[0]).splat();
@@ -707,14 +757,14 @@ pub(super) fn c1_s2_backward<S: Simd, const M: usize>(
 
 /// C1's gradient with respect to the image, wanted only by those who ask what the net looks at: not made to be fast.
 ///
-/// `errors [14][14][8]`, `winners [14][14][8]`, `weights [6][5][5]` -> `image_gradient [32][32]`
+/// `errors [14][14][8]`, `winners [14][2][8]`, `weights [6][5][5]` -> `image_gradient [32][32]`
 pub(super) fn c1_image_gradient(errors: &[f32], winners: &[f32], weights: &[f32], image_gradient: &mut [f32]) {
+    assert!(errors.len() == S2 && winners.len() == S2_WINNERS);
     image_gradient.fill(0.0);
     for cell in 0..S2_CELLS {
         for map in 0..C1_MAPS {
             let error = errors[cell * PLACE + map];
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one of S2_MARKS")]
-            let place = 2 * (cell / S2_SIDE * SIDE + cell % S2_SIDE) + winners[cell * PLACE + map] as usize;
+            let place = C1_WINDOWS[cell].winner(winners, map, C1_OFFSETS) as usize;
             for (row, weights) in weights[map * KERNEL * KERNEL..].chunks_exact(KERNEL).take(KERNEL).enumerate() {
                 for (pixel, w) in image_gradient[place + row * SIDE..].iter_mut().zip(weights) {
                     *pixel += error * w;

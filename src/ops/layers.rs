@@ -7,7 +7,8 @@ use macerator::{Arch, Scalar, Simd, WithSimd};
 use super::{
     block::{BLOCK, Block, Lines},
     conv::{
-        C1_MAPS, C1_ROW, C3_KERNEL, C3_MAPS, INPUT, KERNEL, S2, S4, Seen, c1_s2, c1_s2_backward, c3_s4, c3_s4_backward,
+        C1_MAPS, C1_ROW, C3_KERNEL, C3_MAPS, INPUT, KERNEL, S2, S2_WINNERS, S4, S4_WINNERS, Seen, c1_s2,
+        c1_s2_backward, c3_s4, c3_s4_backward,
     },
     dense::{Rows, dots, outer, product, sparse_product},
 };
@@ -243,7 +244,7 @@ macro_rules! kernel {
 pub(super) use kernel;
 
 kernel! {
-    /// C1 and S2 forwards: `images [n][1024] -> s2 [n][1568], winners [n][1568]`, and what was `seen` of each.
+    /// C1 and S2 forwards: `images [n][1024] -> s2 [n][1568], winners [n][224]`, and what was `seen` of each.
     C1Forward {
         images: &'a [f32],
         w: &'a Weights<'a>,
@@ -252,7 +253,7 @@ kernel! {
         seen: &'a mut [Seen],
     }
     <S, N> {
-        let outputs = s2.chunks_exact_mut(S2).zip(winners.chunks_exact_mut(S2)).zip(seen);
+        let outputs = s2.chunks_exact_mut(S2).zip(winners.chunks_exact_mut(S2_WINNERS)).zip(seen);
         for (image, ((s2, winners), seen)) in images.chunks_exact(INPUT).zip(outputs) {
             c1_s2::<S, N>(image, &w.c1, &w.c1_bias, s2, winners, seen);
         }
@@ -260,10 +261,10 @@ kernel! {
 }
 
 kernel! {
-    /// C3 and S4 forwards: `s2 [n][1568] -> s4 [n][400], winners [n][400]`.
+    /// C3 and S4 forwards: `s2 [n][1568] -> s4 [n][400], winners [n][80]`.
     C3Forward { s2: &'a [f32], seen: &'a [Seen], w: &'a Weights<'a>, s4: &'a mut [f32], winners: &'a mut [f32] }
     <S, N> {
-        let outputs = s4.chunks_exact_mut(S4).zip(winners.chunks_exact_mut(S4));
+        let outputs = s4.chunks_exact_mut(S4).zip(winners.chunks_exact_mut(S4_WINNERS));
         for ((s2, seen), (s4, winners)) in s2.chunks_exact(S2).zip(seen).zip(outputs) {
             c3_s4::<S, N>(s2, seen, &w.c3, &w.c3_sums, w.c3_bias, s4, winners);
         }
@@ -382,7 +383,7 @@ kernel_of_eights! {
     }
     <S, M> {
         s2_errors.fill(0.0);
-        let units = s4_errors.chunks_exact(S4).zip(winners.chunks_exact(S4));
+        let units = s4_errors.chunks_exact(S4).zip(winners.chunks_exact(S4_WINNERS));
         let inputs = s2.chunks_exact(S2).zip(s2_errors.chunks_exact_mut(S2));
         for ((errors, winners), (s2, s2_errors)) in units.zip(inputs) {
             c3_s4_backward::<S, M>(errors, winners, s2, &w.c3, s2_errors, &mut sums.c3, &mut sums.c3_bias);
@@ -406,7 +407,7 @@ kernel_of_eights! {
         sums: &'a mut ConvSums,
     }
     <S, M> {
-        let units = s2_errors.chunks_exact(S2).zip(winners.chunks_exact(S2)).zip(seen);
+        let units = s2_errors.chunks_exact(S2).zip(winners.chunks_exact(S2_WINNERS)).zip(seen);
         for (index, ((errors, winners), seen)) in units.enumerate() {
             // The last row of the last window is read beyond the image's end: into the next image, if there is one.
             let mut padded;

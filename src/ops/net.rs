@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{
     block::Lines,
-    conv::{C1_ROW, INPUT, KERNEL, S2, S4, Seen, c1_image_gradient},
+    conv::{C1_ROW, INPUT, KERNEL, S2, S2_WINNERS, S4, S4_WINNERS, Seen, c1_image_gradient},
     dense::Rows,
     layers::{
         BackwardWeights, C1Backward, C1Forward, C3Backward, C3Forward, C5, C5_ROW, C5Backward, C5Forward, ConvSums, F6,
@@ -61,9 +61,9 @@ impl Activations {
     fn resize(&mut self, images: usize) {
         for (buffer, length) in [
             (&mut self.s2, S2),
-            (&mut self.s2_winners, S2),
+            (&mut self.s2_winners, S2_WINNERS),
             (&mut self.s4, S4),
-            (&mut self.s4_winners, S4),
+            (&mut self.s4_winners, S4_WINNERS),
             (&mut self.c5, C5_ROW),
             (&mut self.f6, F6_ROW),
         ] {
@@ -75,8 +75,8 @@ impl Activations {
     fn portions(&mut self) -> impl Iterator<Item = Portion<'_>> {
         let Self { s2, s2_winners, s4, s4_winners, c5, f6, seen } = self;
         s2.chunks_mut(PORTION * S2)
-            .zip(s2_winners.chunks_mut(PORTION * S2))
-            .zip(s4.chunks_mut(PORTION * S4).zip(s4_winners.chunks_mut(PORTION * S4)))
+            .zip(s2_winners.chunks_mut(PORTION * S2_WINNERS))
+            .zip(s4.chunks_mut(PORTION * S4).zip(s4_winners.chunks_mut(PORTION * S4_WINNERS)))
             .zip(c5.chunks_mut(PORTION * C5_ROW).zip(f6.chunks_mut(PORTION * F6_ROW)))
             .zip(seen.chunks_mut(PORTION))
             .map(|((((s2, s2_winners), (s4, s4_winners)), (c5, f6)), seen)| Portion {
@@ -107,8 +107,8 @@ impl Portion<'_> {
     fn forward(self, arch: Arch, w: &Weights, images: &[f32], logits: &mut [f32]) {
         let Self { s2, s2_winners, s4, s4_winners, c5, f6, seen } = self;
         // Image by image: what S2 puts out is still in the first-level cache when C3 reads it.
-        let (s2, s2_winners) = (s2.chunks_exact_mut(S2), s2_winners.chunks_exact_mut(S2));
-        let (s4_units, s4_winners) = (s4.chunks_exact_mut(S4), s4_winners.chunks_exact_mut(S4));
+        let (s2, s2_winners) = (s2.chunks_exact_mut(S2), s2_winners.chunks_exact_mut(S2_WINNERS));
+        let (s4_units, s4_winners) = (s4.chunks_exact_mut(S4), s4_winners.chunks_exact_mut(S4_WINNERS));
         let layers = s2.zip(s2_winners).zip(s4_units.zip(s4_winners)).zip(seen.chunks_exact_mut(1));
         for (images, (((s2, s2_winners), (s4, s4_winners)), seen)) in images.chunks_exact(INPUT).zip(layers) {
             run(arch, C1Forward { images, w, s2, winners: s2_winners, seen });
@@ -141,7 +141,7 @@ impl Portion<'_> {
             let winners = &*self.s2_winners;
             run(eight_lanes(arch), C1Backward { images, seen: self.seen, s2_errors, winners, sums });
             if let Some(gradient) = image_gradient {
-                let units = s2_errors.chunks_exact(S2).zip(winners.chunks_exact(S2));
+                let units = s2_errors.chunks_exact(S2).zip(winners.chunks_exact(S2_WINNERS));
                 for ((errors, winners), gradient) in units.zip(gradient.chunks_exact_mut(INPUT)) {
                     c1_image_gradient(errors, winners, w.c1, gradient);
                 }

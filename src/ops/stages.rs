@@ -6,7 +6,7 @@ use macerator::Arch;
 
 use super::{
     block::Lines,
-    conv::{C1_MAPS, C3_MAPS, INPUT, KERNEL, S2, S4, Seen},
+    conv::{C1_MAPS, C3_MAPS, INPUT, KERNEL, S2, S2_WINNERS, S4, S4_WINNERS, Seen},
     dense::Rows,
     layers::{
         BackwardWeights, C1Backward, C1Forward, C3Backward, C3Forward, C5, C5_ROW, C5Backward, C5Forward, ConvSums, F6,
@@ -169,10 +169,10 @@ pub fn with_stage(stage: Stage, pictures: &[f32], measure: impl FnOnce(&mut dyn 
         back: BackwardWeights::new(&parameters),
         images: pictures[..images * INPUT].iter().copied().collect(),
         s2: zeros(S2),
-        s2_winners: zeros(S2),
+        s2_winners: zeros(S2_WINNERS),
         seen: vec![Seen::default(); images],
         s4: zeros(S4),
-        s4_winners: zeros(S4),
+        s4_winners: zeros(S4_WINNERS),
         c5: zeros(C5_ROW),
         f6: zeros(F6_ROW),
         output: zeros(OUTPUT_ROW),
