@@ -14,6 +14,7 @@
 #![allow(unsafe_code, reason = "vectors are read and written through pointers; each block says why it may")]
 #![allow(deprecated, reason = "Burn will drop ndarray; until then it is the cross-check of flex")]
 #![allow(clippy::out_of_bounds_indexing, reason = "what `unroll` writes out and never runs")]
+#![allow(clippy::absurd_extreme_comparisons, reason = "the first of what `unroll` writes out")]
 #![allow(clippy::needless_range_loop, reason = "an index into registers; iterators over them are not always inlined")]
 #![expect(
     clippy::inline_always,

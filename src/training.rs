@@ -31,7 +31,7 @@ use self::{
 pub use self::{
     progress::Progress,
     schedule::Schedule,
-    step::{Figures, Outcome},
+    step::{Figures, OnDevice, Outcome},
 };
 use crate::{
     Error, Result,

@@ -109,8 +109,11 @@ fn braille(pixels: &[u8]) -> [String; SIDE / 4] {
 
 /// The table of a sweep.
 pub(super) fn sweep(axes: &[Axis], points: &[PointSummary], page: &Path) -> String {
-    let spread = |spread: Option<Spread>| {
-        spread.map_or("-".to_owned(), |s| format!("{:.2} % \u{b1} {:.2}", s.mean * 100.0, s.deviation * 100.0))
+    let spread = |spread: Option<Spread>, runs: usize| match spread {
+        None => "-".to_owned(),
+        // A single run deviates from nothing.
+        Some(s) if runs < 2 => percent(s.mean),
+        Some(s) => format!("{} \u{b1} {:.2}", percent(s.mean), s.deviation * 100.0),
     };
     let widths: Vec<usize> = axes
         .iter()
@@ -132,8 +135,8 @@ pub(super) fn sweep(axes: &[Axis], points: &[PointSummary], page: &Path) -> Stri
             "{:>4}  {:>8}  {:>16}  {:>16}  {loss:>10}  {dead:>10}",
             point.runs,
             point.diverged,
-            spread(point.valid_accuracy),
-            spread(point.test_accuracy),
+            spread(point.valid_accuracy, point.runs - point.diverged),
+            spread(point.test_accuracy, point.runs - point.diverged),
         );
     }
     let _ = writeln!(text, "the comparison is in {}", page.display());

@@ -24,6 +24,8 @@ pub(super) const SIDE: usize = 32;
 pub(super) const INPUT: usize = SIDE * SIDE;
 /// Rows and columns of a kernel.
 pub(super) const KERNEL: usize = 5;
+/// Rows and columns that the outputs of a pooling window see.
+const BELOW: usize = KERNEL + 1;
 /// Maps of C1 and S2.
 pub(super) const C1_MAPS: usize = 6;
 /// Rows and columns of S2's maps.
@@ -55,8 +57,10 @@ pub(super) const C1_ROW: usize = 8;
 /// [`Block::larger`].
 const MARKS: [f32; 4] = [0.0, 1.0, 2.0, 3.0];
 /// How far they lie into the image, for C1.
+#[expect(clippy::cast_possible_truncation, reason = "below INPUT")]
 const C1_OFFSETS: [u32; 4] = [0, 1, SIDE as u32, SIDE as u32 + 1];
 /// The same in S2's output, for C3.
+#[expect(clippy::cast_possible_truncation, reason = "below S2")]
 const C3_OFFSETS: [u32; 4] = [0, PLACE as u32, S2_ROW as u32, (S2_ROW + PLACE) as u32];
 
 /// The winners of a row of pooling windows are one number for each map: digits in the base of four, the first window's
@@ -199,13 +203,14 @@ fn ink(image: &[f32; INPUT]) -> [[bool; S2_SIDE]; S2_SIDE] {
     let paper = if image[0].is_finite() { image[0] } else { f32::NAN };
     // A byte for each pixel, and eight bytes to a word.
     let mut bytes = [0_u8; INPUT];
+    #[expect(clippy::float_cmp, reason = "paper is of one shade exactly")]
     for pixel in 0..INPUT {
         bytes[pixel] = u8::from(image[pixel] != paper);
     }
     let mut ink = [[false; S2_SIDE]; S2_SIDE];
     for y in 0..S2_SIDE {
         let mut words = [0_u64; SIDE / 8 + 1];
-        for row in 2 * y..2 * y + KERNEL + 1 {
+        for row in 2 * y..2 * y + BELOW {
             for word in 0..SIDE / 8 {
                 // SAFETY: the eight bytes are in a row of the image.
                 let eight = unsafe { bytes.as_ptr().add(row * SIDE + word * 8).cast::<u64>().read_unaligned() };
@@ -277,7 +282,7 @@ pub(super) fn c1_s2<S: Simd, const N: usize>(
             continue;
         }
         ready = ready.max(2 * y);
-        while ready < 2 * y + KERNEL + 1 {
+        while ready < 2 * y + BELOW {
             for pair in 0..SIDE / 2 {
                 let (half, at) = (pair % 2, pair / 2 * 4 + pair % 2);
                 // SAFETY: a half of a row is 16 pixels, and this is its block `pair / 2`; the last one ends it.
@@ -479,7 +484,7 @@ unsafe fn c3_windows<S: Simd, const N: usize, const W: usize>(
     marks: &mut Block<S, N>,
 ) {
     let mut outputs = [[paper; W]; 2];
-    for row in 0..KERNEL + 1 {
+    for row in 0..BELOW {
         let inked = &seen.ink[2 * y + row];
         unroll!(long column < W + KERNEL - 1, {
             let x = 2 * first + column;

@@ -70,7 +70,9 @@ impl<B: Host> Backward<B, 1> for CrossEntropyBackward {
         let mut gradient = ops.state;
         let upstream = B::contiguous(gradients.consume::<B>(&ops.node));
         let factor = B::numbers(&upstream).and_then(|numbers| numbers.first().copied()).unwrap_or(1.0);
-        gradient.iter_mut().for_each(|value| *value *= factor);
+        for value in &mut gradient {
+            *value *= factor;
+        }
         let [parent] = ops.parents;
         if let Some(parent) = parent {
             let shape = Shape::new([gradient.len() / OUTPUT, OUTPUT]);
@@ -154,7 +156,7 @@ mod tests {
             let loss = if ours {
                 mean(&logits, labels, smoothing).unwrap()
             } else {
-                let labels: Vec<i32> = labels.iter().map(|label| *label as i32).collect();
+                let labels: Vec<i32> = labels.iter().map(|label| i32::try_from(*label).unwrap()).collect();
                 let targets = Tensor::<1, Int>::from_data(&labels[..], device);
                 let smoothing = (smoothing > 0.0).then_some(smoothing);
                 CrossEntropyLossConfig::new().with_smoothing(smoothing).init(device).forward(logits.clone(), targets)

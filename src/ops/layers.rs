@@ -68,9 +68,15 @@ impl<'a> Weights<'a> {
         }
         let [c1, c1_bias, c3, c3_bias, c5, c5_bias, f6, f6_bias, output, output_bias] = *parameters;
         let places = KERNEL * KERNEL;
-        let twice = |map: &dyn Fn(usize) -> f32| {
-            (0..BLOCK).map(|lane| if lane % 8 < C1_MAPS { map(lane % 8) } else { 0.0 }).collect::<Lines>()
-        };
+        let (mut c1_twice, mut c1_bias_twice) = (Lines::zeros(places * BLOCK), Lines::zeros(BLOCK));
+        for map in 0..C1_MAPS {
+            for half in [map, BLOCK / 2 + map] {
+                c1_bias_twice[half] = c1_bias[map];
+                for place in 0..places {
+                    c1_twice[place * BLOCK + half] = c1[map * places + place];
+                }
+            }
+        }
         let mut by_map = Lines::zeros(places * C1_MAPS * C3_MAPS);
         for (map, kernel) in c3.chunks_exact(C1_MAPS * places).enumerate() {
             for (from, kernel) in kernel.chunks_exact(places).enumerate() {
@@ -84,8 +90,8 @@ impl<'a> Weights<'a> {
             c3_sums.iter_mut().zip(place).for_each(|(sum, w)| *sum += w);
         }
         Self {
-            c1: (0..places).flat_map(|place| twice(&|map| c1[map * places + place]).to_vec()).collect(),
-            c1_bias: twice(&|map| c1_bias[map]),
+            c1: c1_twice,
+            c1_bias: c1_bias_twice,
             c3: by_map,
             c3_sums,
             c3_bias,

@@ -263,8 +263,8 @@ impl ValueFormatter<f64> for Axis {
 }
 
 /// Where an axis from the first to the second number is labelled: some five times, at 1, 2 or 5 times a power of ten that
-/// are at least `least` apart; in powers of ten as often as there is room.
-fn ticks((low, high): (f64, f64), log: bool, least: f64) -> Vec<f64> {
+/// are at least `apart` from one another; in powers of ten as often as there is room.
+fn ticks((low, high): (f64, f64), log: bool, apart: f64) -> Vec<f64> {
     if log {
         let decades = (high / low).log10();
         let digits: &[f64] = match decades {
@@ -280,8 +280,8 @@ fn ticks((low, high): (f64, f64), log: bool, least: f64) -> Vec<f64> {
     }
     let rough = (high - low) / 5.0;
     let power = 10.0_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power).into_iter().find(|step| *step >= rough);
-    let step = step.unwrap_or(rough).max(least);
+    let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power).into_iter().find(|step| *step >= 0.8 * rough);
+    let step = step.unwrap_or(rough).max(apart);
     #[expect(clippy::cast_possible_truncation, reason = "some five steps")]
     let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
     (first..=last).map(|index| index as f64 * step).collect()
@@ -332,6 +332,7 @@ mod tests {
         assert_eq!(ticks((0.96, 3.04), false, 1.0), [1.0, 2.0, 3.0]);
         assert_eq!(ticks((0.0, 0.04), false, 0.0), [0.0, 0.01, 0.02, 0.03, 0.04]);
         assert_eq!(ticks((1.0, 20.4), false, 1.0), [5.0, 10.0, 15.0, 20.0]);
+        assert_eq!(ticks((0.0, 1.04), false, 0.0).len(), 6);
         assert_eq!(labels((0.02, 0.6)), ["0.02", "0.05", "0.1", "0.2", "0.5"]);
         assert_eq!(labels((8e-7, 0.125)), ["1e-6", "1e-5", "1e-4", "1e-3", "0.01", "0.1"]);
     }

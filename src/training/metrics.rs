@@ -47,13 +47,13 @@ impl Figure {
             match (self, &outcome.figures) {
                 (Self::Loss, Figures::Known { loss, .. }) => sum += loss * outcome.pictures as f64,
                 (Self::Accuracy, Figures::Known { hits, .. }) => sum += *hits as f64,
-                (Self::Loss, Figures::OnDevice { loss, .. }) => {
-                    losses.push(loss.clone());
+                (Self::Loss, Figures::OnDevice(tensors)) => {
+                    losses.push(tensors.loss.clone());
                     sizes.push(outcome.pictures as f64);
                 }
-                (Self::Accuracy, Figures::OnDevice { logits: l, targets: t, .. }) => {
-                    logits.push(l.clone());
-                    targets.push(t.clone());
+                (Self::Accuracy, Figures::OnDevice(tensors)) => {
+                    logits.push(tensors.logits.clone());
+                    targets.push(tensors.targets.clone());
                 }
             }
         }

@@ -35,23 +35,29 @@ pub enum Figures {
         hits: usize,
     },
     /// Tensors of a device: reading them keeps it from going on.
-    OnDevice {
-        /// `[1]`, the mean loss of a picture.
-        loss: Tensor<1>,
-        /// `[batch, 10]`
-        logits: Tensor<2>,
-        /// `[batch]`
-        targets: Tensor<1, Int>,
-    },
+    OnDevice(Box<OnDevice>),
+}
+
+/// What loss and hits are made of.
+#[derive(Debug, Clone)]
+pub struct OnDevice {
+    /// `[1]`, the mean loss of a picture.
+    pub loss: Tensor<1>,
+    /// `[batch, 10]`
+    pub logits: Tensor<2>,
+    /// `[batch]`
+    pub targets: Tensor<1, Int>,
 }
 
 impl ItemLazy for Outcome {
     fn sync(self) -> Result<Self, ExecutionError> {
         let figures = match self.figures {
-            Figures::OnDevice { loss, logits, targets } => {
+            Figures::OnDevice(tensors) => {
+                let OnDevice { loss, logits, targets } = *tensors;
                 loss.device().flush()?;
                 // Off the tape, which would be kept as long as they are.
-                Figures::OnDevice { loss: loss.without_autodiff(), logits: logits.without_autodiff(), targets }
+                let (loss, logits) = (loss.without_autodiff(), logits.without_autodiff());
+                Figures::OnDevice(Box::new(OnDevice { loss, logits, targets }))
             }
             known @ Figures::Known { .. } => known,
         };
@@ -86,7 +92,8 @@ impl LeNet5 {
         };
         let loss = loss.unwrap_or_else(composed);
         let known = labels.and_then(|labels| known(&loss, &logits, &labels));
-        let figures = known.unwrap_or_else(|| Figures::OnDevice { loss: loss.clone(), logits, targets });
+        let figures =
+            known.unwrap_or_else(|| Figures::OnDevice(Box::new(OnDevice { loss: loss.clone(), logits, targets })));
         (loss, Outcome { pictures, figures })
     }
 }
