@@ -59,7 +59,7 @@ use crate::model::LeNet5;
 trait Host: Backend {
     /// The numbers of a contiguous tensor, row by row; none if it holds others than `f32`.
     fn numbers(tensor: &FloatTensor<Self>) -> Option<&[f32]>;
-    /// The same, to be changed; a copy of those that others see, too.
+    /// The same, to be changed; they are copied first where others share them.
     fn numbers_mut(tensor: &mut FloatTensor<Self>) -> Option<&mut [f32]>;
     /// The same tensor with its numbers row by row.
     fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self>;

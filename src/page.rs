@@ -72,8 +72,14 @@ impl Run {
             errors.push(Series { dots: true, ..line("test", 2, vec![(best as f64, 1.0 - test.accuracy)]) });
         }
         let schedule = Schedule::new(&self.config, self.report.train_images);
-        let shown = epochs.len() * SAMPLES;
-        let rates = (0..=shown).map(|i| i as f64 / SAMPLES as f64).map(|at| (at, schedule.rate_after(at))).collect();
+        // A run that was resumed with more epochs has had another schedule before.
+        let as_planned = |e: &EpochReport| (schedule.rate_after(e.epoch as f64) - e.learning_rate).abs() <= 1e-9;
+        let rates = if epochs.iter().all(as_planned) {
+            let moments = (0..=epochs.len() * SAMPLES).map(|i| i as f64 / SAMPLES as f64);
+            moments.map(|at| (at, schedule.rate_after(at))).collect()
+        } else {
+            epochs.iter().map(|e| (e.epoch as f64, e.learning_rate)).collect()
+        };
         let mut charts = vec![
             Chart::new("error", "epoch", "error rate", true, errors),
             Chart::new("loss", "epoch", "loss", false, both(|figures| figures.loss)),

@@ -137,8 +137,8 @@ fn pool<S: Simd, const N: usize>(window: [Block<S, N>; 4]) -> (Block<S, N>, Bloc
 }
 
 /// The weights by which one pixel counts for the four outputs of a pooling window: upper left, upper right, lower left,
-/// lower right. `UPPER`, `LOWER`, `LEFT` and `RIGHT` say which outputs' kernels reach the pixel; `above` and `right` are
-/// how far the weight for the output above, and for the one to the right, lies before that for the lower left one.
+/// lower right. `UPPER`, `LOWER`, `LEFT` and `RIGHT` say which outputs' kernels reach the pixel; `row` and `column` are how
+/// far the weight for the output a row below, and for the one a column to the right, lies before that of the upper left one.
 struct Reach<S: Simd, const N: usize>([Block<S, N>; 4]);
 
 impl<S: Simd, const N: usize> Reach<S, N> {
@@ -190,7 +190,7 @@ impl<S: Simd, const N: usize> Reach<S, N> {
 pub(super) struct Seen {
     /// Whether there is ink below a pooling window, or nothing but paper, the shade of the first pixel.
     ink: [[bool; S2_SIDE]; S2_SIDE],
-    /// S2's output of the maps at a place of mere paper, zero where that is not finite.
+    /// S2's output of the maps at a place of mere paper; all zero if one of them is not finite.
     paper: [f32; PLACE],
 }
 

@@ -92,13 +92,15 @@ fn compute<B: Host>(logits: FloatTensor<B>, targets: &FloatTensor<B>) -> (FloatT
     #[expect(clippy::cast_precision_loss, reason = "a mini-batch has at most a million rows")]
     let share = 1.0 / rows.len() as f32;
     let mut gradient = Vec::with_capacity(logits.len());
-    let mut sum = 0.0;
+    let mut sum = 0.0_f64;
     for (row, label) in rows.iter().zip(labels) {
         let (loss, errors) = row_loss(row, label);
-        sum += loss;
+        sum += f64::from(loss);
         gradient.extend(errors.map(|error| error * share));
     }
-    (B::tensor(vec![sum * share], Shape::new([1])), gradient)
+    #[expect(clippy::cast_possible_truncation, reason = "the loss is f32")]
+    let mean = (sum / rows.len() as f64) as f32;
+    (B::tensor(vec![mean], Shape::new([1])), gradient)
 }
 
 fn row_loss(logits: &[f32; OUTPUT], label: &[f32; OUTPUT]) -> (f32, [f32; OUTPUT]) {
@@ -137,6 +139,9 @@ pub(crate) fn mean(logits: &Tensor<2>, labels: &[usize], smoothing: f32) -> Opti
         row[*label] += 1.0 - smoothing;
     }
     let targets = Tensor::<2>::from_data(TensorData::new(targets, [labels.len(), OUTPUT]), &device);
+    if targets.dtype() != DType::F32 {
+        return None;
+    }
     let loss = <Dispatch as CrossEntropyOps>::cross_entropy(logits.clone().into_dispatch(), targets.into_dispatch());
     Some(Tensor::from_dispatch(loss))
 }

@@ -180,6 +180,7 @@ pub(super) fn sparse_product<S: Simd, const N: usize>(out: &mut [f32], inner: us
 pub(super) fn outer<S: Simd, const N: usize>(out: &mut [MaybeUninit<f32>], first: usize, a: Rows, b: Rows) {
     let rows = out.len() / b.stride;
     assert!(first + rows <= a.stride && a.count() == b.count() && b.count() > 0);
+    assert_eq!(out.len() % b.stride, 0);
     let mut terms = [Term::default(); MOST];
     // Images in portions of which each row of the result has a list; the first one begins the sums.
     for portion in (0..b.count()).step_by(MOST) {

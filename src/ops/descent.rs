@@ -84,12 +84,10 @@ fn compute<B: Host>(
     stride: Stride,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let [weights, mut gradient, mut velocity] = [weights, gradient, velocity].map(B::contiguous);
-    // `descend` lets no other tensors through than such of `f32`.
-    if let (Some(weights), Some(gradient), Some(velocity)) =
-        (B::numbers(&weights), B::numbers_mut(&mut gradient), B::numbers_mut(&mut velocity))
-    {
-        run(Arch::detect(), Descent { weights, gradient, velocity, stride });
-    }
+    let numbers = (B::numbers(&weights), B::numbers_mut(&mut gradient), B::numbers_mut(&mut velocity));
+    // `descend` lets no other tensors through than such of `f32`; a gradient must never pass for weights.
+    let (Some(w), Some(g), Some(v)) = numbers else { unreachable!("tensors of f32 have such numbers") };
+    run(Arch::detect(), Descent { weights: w, gradient: g, velocity: v, stride });
     (gradient, velocity)
 }
 
@@ -141,22 +139,23 @@ fn step<S: Simd, const N: usize>(
     (weights.add_product(direction, Block::splat(-stride.learning_rate)), velocity)
 }
 
-/// Whether the operator applies to a parameter: on the CPU backends, where it is of `f32`.
-fn applies<const D: usize>(weights: &Tensor<D>) -> bool {
-    on_host(&weights.device()) && weights.dtype() == DType::F32
+/// Whether the operator applies to a tensor: on the CPU backends, where it is of `f32`.
+fn applies<const D: usize>(tensor: &Tensor<D>) -> bool {
+    on_host(&tensor.device()) && tensor.dtype() == DType::F32
 }
 
 /// The new weights and the new velocity by the operator.
 ///
 /// # Panics
-/// The weights are not of `f32`, or not on a CPU backend.
+/// They are not of `f32`, or not on a CPU backend.
 pub(crate) fn descend<const D: usize>(
     weights: Tensor<D>,
     gradient: Tensor<D>,
     velocity: Tensor<D>,
     stride: Stride,
 ) -> (Tensor<D>, Tensor<D>) {
-    assert!(applies(&weights), "the operator is for parameters of f32 on the CPU");
+    let all = [&weights, &gradient, &velocity];
+    assert!(all.iter().all(|tensor| applies(tensor)), "the operator is for parameters of f32 on the CPU");
     let Stride { learning_rate, momentum, nesterov, weight_decay } = stride;
     let [weights, gradient, velocity] = [weights, gradient, velocity].map(Tensor::into_dispatch);
     let (weights, velocity) =

@@ -141,11 +141,14 @@ pub(super) fn narrow(rows: &[f32], from: usize, to: usize) -> Vec<f32> {
     narrow
 }
 
-/// A matrix that a kernel writes in full.
-pub(super) fn written<T>(length: usize, write: impl FnOnce(&mut [MaybeUninit<f32>]) -> T) -> Vec<f32> {
+/// A matrix that a kernel writes.
+///
+/// # Safety
+/// It is written in full.
+pub(super) unsafe fn written<T>(length: usize, write: impl FnOnce(&mut [MaybeUninit<f32>]) -> T) -> Vec<f32> {
     let mut numbers = Vec::with_capacity(length);
     write(&mut numbers.spare_capacity_mut()[..length]);
-    // SAFETY: they are there, and written.
+    // SAFETY: there is room for them, and the caller vouches for the rest.
     unsafe { numbers.set_len(length) };
     numbers
 }
@@ -203,7 +206,7 @@ pub(super) fn run<K: WithSimd>(arch: Arch, kernel: K) -> K::Output {
     unsafe { arch.dispatch(kernel) }
 }
 
-/// Eight numbers, not sixteen, are a row of C1's kernel.
+/// Eight numbers, not sixteen, are a row of C1's kernel, and a place of S2.
 pub(super) fn eight_lanes(arch: Arch) -> Arch {
     match arch {
         #[cfg(target_arch = "x86_64")]
@@ -394,7 +397,7 @@ kernel_of_eights! {
         for ((errors, winners), (s2, s2_errors)) in units.zip(inputs) {
             c3_s4_backward::<S, M>(errors, winners, s2, &w.c3, s2_errors, &mut sums.c3, &mut sums.c3_bias);
         }
-        // As many blocks as fit in two vectors of eight, whatever they are.
+        // A block is twice as many vectors as eight numbers are.
         match M {
             1 => where_alive::<S, 2>(s2_errors, s2),
             2 => where_alive::<S, 4>(s2_errors, s2),

@@ -262,17 +262,22 @@ fn gradients(arch: Arch, outputs: &Activations, errors: &Errors, sums: &ConvSums
     let (c5_errors, s4) = (Rows::new(&errors.c5, C5_ROW), Rows::new(&outputs.s4, S4));
     let (c5, (f6, output)) = rayon::join(
         || {
-            written(C5 * S4, |c5| {
-                c5.par_chunks_mut(C5_GROUP * S4).enumerate().for_each(|(group, out)| {
-                    run(arch, Outer { out, first: group * C5_GROUP, a: c5_errors, b: s4 });
-                });
-            })
+            // SAFETY: `outer` writes each row of what it is given, and the groups are all rows.
+            unsafe {
+                written(C5 * S4, |c5| {
+                    c5.par_chunks_mut(C5_GROUP * S4).enumerate().for_each(|(group, out)| {
+                        run(arch, Outer { out, first: group * C5_GROUP, a: c5_errors, b: s4 });
+                    });
+                })
+            }
         },
         || {
             let (a, b) = (Rows::new(&outputs.c5, C5_ROW), Rows::new(&errors.f6, F6_ROW));
-            let f6 = written(C5 * F6_ROW, |out| run(arch, Outer { out, first: 0, a, b }));
+            // SAFETY: `outer` writes each row of what it is given.
+            let f6 = unsafe { written(C5 * F6_ROW, |out| run(arch, Outer { out, first: 0, a, b })) };
             let (a, b) = (Rows::new(&outputs.f6, F6_ROW), Rows::new(&errors.output, OUTPUT_ROW));
-            (f6, written(F6 * OUTPUT_ROW, |out| run(arch, Outer { out, first: 0, a, b })))
+            // SAFETY: as above.
+            (f6, unsafe { written(F6 * OUTPUT_ROW, |out| run(arch, Outer { out, first: 0, a, b })) })
         },
     );
     let mut c3 = vec![0.0; PARAMETERS[2]];
@@ -330,6 +335,8 @@ mod tests {
         }
     }
 
+    const IMAGES: usize = 131;
+
     #[test]
     fn all_kinds_of_vectors_give_the_same_results() {
         // Of the size that training starts with: U(±1/√fan-in).
@@ -339,9 +346,18 @@ mod tests {
             numbers(i as f32, PARAMETERS[i]).into_iter().map(|v| v * scale).collect()
         });
         let parameters = parameters.each_ref().map(|p| &p[..]);
-        // A whole portion, and one of three images.
-        let images = numbers(0.3, 19 * INPUT);
-        let gradient = numbers(0.7, 19 * OUTPUT);
+        // More images than a list of terms holds, and a last portion that is not whole; noise, mere paper, and paper with
+        // some spots of ink in each of its corners and elsewhere.
+        let mut images = numbers(0.3, IMAGES * INPUT);
+        for (index, image) in images.chunks_exact_mut(INPUT).enumerate().filter(|(index, _)| index % 3 > 0) {
+            let spots = if index % 3 == 1 { 0 } else { index % 7 + 1 };
+            let ink: Vec<(usize, f32)> = (0..spots).map(|spot| ((spot * 389 + index * 31) % INPUT, 0.9)).collect();
+            image.fill(-0.4);
+            for (at, shade) in ink {
+                image[at] = shade;
+            }
+        }
+        let gradient = numbers(0.7, IMAGES * OUTPUT);
         let results: Vec<_> = archs()
             .into_iter()
             .map(|arch| {

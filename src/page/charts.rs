@@ -276,7 +276,10 @@ fn ticks((low, high): (f64, f64), log: bool, apart: f64) -> Vec<f64> {
         let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
         let powers = (first..=last).step_by(if decades > 7.0 { 2 } else { 1 });
         let all = powers.flat_map(|power| digits.iter().map(move |digit| digit * 10.0_f64.powi(power)));
-        return all.filter(|tick| (low..=high).contains(tick)).collect();
+        let all: Vec<f64> = all.filter(|tick| (low..=high).contains(tick)).collect();
+        if all.len() > 1 {
+            return all;
+        }
     }
     let rough = (high - low) / 5.0;
     let power = 10.0_f64.powf(rough.log10().floor());
@@ -333,6 +336,7 @@ mod tests {
         assert_eq!(ticks((0.0, 0.04), false, 0.0), [0.0, 0.01, 0.02, 0.03, 0.04]);
         assert_eq!(ticks((1.0, 20.4), false, 1.0), [5.0, 10.0, 15.0, 20.0]);
         assert_eq!(ticks((0.0, 1.04), false, 0.0).len(), 6);
+        assert!(ticks((0.24, 0.375), true, 0.0).len() > 1);
         assert_eq!(labels((0.02, 0.6)), ["0.02", "0.05", "0.1", "0.2", "0.5"]);
         assert_eq!(labels((8e-7, 0.125)), ["1e-6", "1e-5", "1e-4", "1e-3", "0.01", "0.1"]);
     }

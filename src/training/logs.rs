@@ -1,4 +1,5 @@
-//! The learner's metric logs, a line for each mini-batch, as Burn's own logger writes them. That one has a thread for each
+//! The learner's metric logs, as Burn's own logger writes them: a line for each mini-batch, or for each 32 whose figures a
+//! GPU hands over together. Burn's has a thread for each
 //! metric and system calls for each line, which takes the cores from training.
 
 use std::{
@@ -85,8 +86,9 @@ impl MetricLogger for Logs {
         epoch: usize,
         split: &Split,
     ) -> std::result::Result<Vec<NumericEntry>, String> {
-        let outcome = self.finish();
-        self.note(outcome);
+        let flushed =
+            self.files.values_mut().try_for_each(|(path, file)| file.flush().map_err(Error::io("write", path)));
+        self.note(flushed);
         FileMetricLogger::new(self.run.path()).read_numeric(name, epoch, split)
     }
 

@@ -78,12 +78,14 @@ pub(super) struct MeanOverPictures {
     state: NumericMetricState,
     /// What is still on a device.
     waiting: Vec<Outcome>,
+    /// What the dashboard shows.
+    shown: String,
 }
 
 impl MeanOverPictures {
     pub(super) fn new(figure: Figure) -> Self {
         let name = Arc::new(figure.name().to_owned());
-        Self { figure, name, state: NumericMetricState::default(), waiting: Vec::new() }
+        Self { figure, name, state: NumericMetricState::default(), waiting: Vec::new(), shown: String::new() }
     }
 
     fn format(&self) -> FormatOptions {
@@ -93,9 +95,11 @@ impl MeanOverPictures {
             .map_or_else(|| options.precision(4), |unit| FormatOptions::new(self.name()).unit(unit).precision(2))
     }
 
-    fn read(&mut self, outcomes: &[Outcome]) -> Result<(), TensorReadError> {
-        if !outcomes.is_empty() {
-            let (mean, pictures) = self.figure.mean(outcomes)?;
+    /// Reads what was waiting.
+    fn read(&mut self) -> Result<(), TensorReadError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if !waiting.is_empty() {
+            let (mean, pictures) = self.figure.mean(&waiting)?;
             self.state.update(mean, pictures);
         }
         Ok(())
@@ -105,23 +109,21 @@ impl MeanOverPictures {
 impl Metric for MeanOverPictures {
     type Input = Outcome;
 
-    fn update(&mut self, outcome: &Outcome, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
-        if let Figures::Known { .. } = outcome.figures {
-            self.read(std::slice::from_ref(outcome))?;
-        } else {
-            self.waiting.push(outcome.clone());
-            if self.waiting.len() < TOGETHER {
-                return Ok(SerializedEntry::not_available(self.figure.unit()));
-            }
-            let waiting = std::mem::take(&mut self.waiting);
-            self.read(&waiting)?;
+    fn update(&mut self, outcome: &Outcome, metadata: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+        self.waiting.push(outcome.clone());
+        let at_hand = matches!(outcome.figures, Figures::Known { .. });
+        if !at_hand && self.waiting.len() < TOGETHER && !metadata.progress.is_completed() {
+            // The last figures are still shown, and nothing is logged.
+            return Ok(SerializedEntry::new(self.shown.clone(), String::new()));
         }
-        Ok(self.state.compute_update(self.format()))
+        self.read()?;
+        let entry = self.state.compute_update(self.format());
+        self.shown.clone_from(&entry.formatted);
+        Ok(entry)
     }
 
     fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
-        let waiting = std::mem::take(&mut self.waiting);
-        self.read(&waiting)?;
+        self.read()?;
         Ok(self.state.compute_final(self.format()))
     }
 
@@ -151,5 +153,65 @@ impl Numeric for MeanOverPictures {
 
     fn final_value(&self) -> NumericEntry {
         self.state.final_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        data::dataloader::Progress,
+        tensor::{Device, TensorData},
+    };
+
+    use super::*;
+    use crate::training::step::OnDevice;
+
+    /// Some mini-batches of four pictures and a last one of three, as numbers and as a device's tensors.
+    fn outcomes() -> Vec<[Outcome; 2]> {
+        let outcome = |index: usize| {
+            let pictures = if index == 69 { 3 } else { 4 };
+            let (hits, loss) = (index % (pictures + 1), index as f32 / 8.0);
+            let device = Device::flex();
+            // The label is 2 for all; the answer is 2 for the hits, else 7.
+            let logit = |at: usize| if at % 10 == if at / 10 < hits { 2 } else { 7 } { 1.0 } else { 0.0 };
+            let logits: Vec<f32> = (0..pictures * 10).map(logit).collect();
+            let tensors = OnDevice {
+                loss: Tensor::from_data(TensorData::from([loss]), &device),
+                logits: Tensor::from_data(TensorData::new(logits, [pictures, 10]), &device),
+                targets: Tensor::from_data(TensorData::new(vec![2; pictures], [pictures]), &device),
+            };
+            [Figures::Known { loss: loss.into(), hits }, Figures::OnDevice(Box::new(tensors))]
+                .map(|figures| Outcome { pictures, figures })
+        };
+        (0..70).map(outcome).collect()
+    }
+
+    #[test]
+    fn figures_of_a_device_come_later_and_to_the_same() {
+        for figure in [Figure::Loss, Figure::Accuracy] {
+            let mut metrics = [MeanOverPictures::new(figure), MeanOverPictures::new(figure)];
+            let mut logged = [0, 0];
+            // Twice, as in two epochs.
+            for _ in 0..2 {
+                for (index, outcomes) in outcomes().iter().enumerate() {
+                    let progress = Progress::new((4 * (index + 1)).min(279), 279, None);
+                    let metadata = MetricMetadata { progress, iteration: Some(index), lr: None };
+                    for ((metric, outcome), logged) in metrics.iter_mut().zip(outcomes).zip(&mut logged) {
+                        let entry = metric.update(outcome, &metadata).unwrap();
+                        *logged += usize::from(!entry.is_not_available());
+                        assert_eq!(entry.is_not_available(), metric.value().is_none());
+                    }
+                }
+                let ends = metrics.each_mut().map(|metric| {
+                    metric.compute().unwrap();
+                    let end = metric.final_value().current();
+                    metric.clear();
+                    end
+                });
+                assert!((ends[0] - ends[1]).abs() < 1e-9 && ends[0] > 0.0, "{ends:?}");
+            }
+            // 32, 64 and 70 mini-batches.
+            assert_eq!(logged, [140, 6]);
+        }
     }
 }

@@ -57,7 +57,7 @@ impl ItemLazy for Outcome {
                 loss.device().flush()?;
                 // Off the tape, which would be kept as long as they are.
                 let (loss, logits) = (loss.without_autodiff(), logits.without_autodiff());
-                Figures::OnDevice(Box::new(OnDevice { loss, logits, targets }))
+                Figures::OnDevice(Box::new(OnDevice { loss, logits, targets: targets.without_autodiff() }))
             }
             known @ Figures::Known { .. } => known,
         };
