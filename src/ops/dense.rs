@@ -169,7 +169,7 @@ pub(super) fn sparse_product<S: Simd, const N: usize>(out: &mut [f32], inner: us
         let count = unsafe { Term::list(&mut terms, x.row(image), 1, inner) };
         let terms = &terms[..count];
         // SAFETY: a term's row is below `inner`, so it is in `w`; there are so many rows in `out`.
-        unsafe { sum_rows::<S, N>(out.as_mut_ptr().add(image * w.stride), terms, w) };
+        unsafe { sum_rows::<S, N, false>(out.as_mut_ptr().add(image * w.stride), terms, w) };
     }
 }
 
@@ -194,9 +194,9 @@ pub(super) fn outer<S: Simd, const N: usize>(out: &mut [MaybeUninit<f32>], first
                 let count = Term::list(&mut terms, column, a.stride, images);
                 let out = out.as_mut_ptr().cast::<f32>().add(r * b.stride);
                 if portion == 0 {
-                    sum_rows::<S, N>(out, &terms[..count], b);
+                    sum_rows::<S, N, false>(out, &terms[..count], b);
                 } else {
-                    add_rows::<S, N>(out, &terms[..count], b);
+                    sum_rows::<S, N, true>(out, &terms[..count], b);
                 }
             }
         }
@@ -235,28 +235,12 @@ impl Term {
     }
 }
 
-/// `out[c] = Σ factor · w[row][c]` over some terms, for all columns of `w`.
+/// `out[c] = Σ factor · w[row][c]` over some terms, for all columns of `w`; with `ADD`, added to what `out` holds.
 ///
 /// # Safety
-/// The rows are in `w`, and a row fits into `out`.
+/// The rows are in `w`, a row fits into `out`, and with `ADD` `out` holds numbers.
 #[inline(always)]
-unsafe fn sum_rows<S: Simd, const N: usize>(out: *mut f32, terms: &[Term], w: Rows) {
-    // SAFETY: the caller vouches for it.
-    unsafe { over_columns::<S, N, false>(out, terms, w) }
-}
-
-/// As [`sum_rows`], added to what `out` holds.
-///
-/// # Safety
-/// As there, and `out` holds numbers.
-#[inline(always)]
-unsafe fn add_rows<S: Simd, const N: usize>(out: *mut f32, terms: &[Term], w: Rows) {
-    // SAFETY: the caller vouches for it.
-    unsafe { over_columns::<S, N, true>(out, terms, w) }
-}
-
-#[inline(always)]
-unsafe fn over_columns<S: Simd, const N: usize, const ADD: bool>(out: *mut f32, terms: &[Term], w: Rows) {
+unsafe fn sum_rows<S: Simd, const N: usize, const ADD: bool>(out: *mut f32, terms: &[Term], w: Rows) {
     let blocks = w.stride / BLOCK;
     let mut block = 0;
     while block < blocks {

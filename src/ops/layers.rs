@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use macerator::{Arch, Scalar, Simd, WithSimd};
+use macerator::{Arch, Simd, WithSimd};
 
 use super::{
     block::{BLOCK, Block, Lines},
@@ -215,9 +215,14 @@ pub(super) fn eight_lanes(arch: Arch) -> Arch {
     }
 }
 
-/// Declares a kernel: a struct of what it works on, and what it does with vectors `$S` of which `$N` are a block.
+/// Declares a kernel: a struct of what it works on, and what it does with vectors `$S` of which `$N` are a block; or, where
+/// it is one `of eights`, of which `$N` are eight numbers.
 macro_rules! kernel {
-    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? } <$S:ident, $N:ident> $body:block) => {
+    (of eights $($kernel:tt)*) => { kernel!(@ [8 => 1, 4 => 2, 2 => 4] $($kernel)*); };
+    (
+        @ [$($lanes:literal => $count:literal),*]
+        $(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? } <$S:ident, $N:ident> $body:block
+    ) => {
         $(#[$doc])*
         pub(super) struct $name<'a> {
             $(pub(super) $field: $type,)*
@@ -237,17 +242,13 @@ macro_rules! kernel {
             #[inline(always)]
             fn with_simd<S: Simd>(self) {
                 match <f32 as macerator::Scalar>::lanes::<S>() {
-                    16 => self.run::<S, 1>(),
-                    8 => self.run::<S, 2>(),
-                    4 => self.run::<S, 4>(),
-                    lanes => {
-                        assert_eq!(lanes, 2, "vectors of this length are not known");
-                        self.run::<S, 8>();
-                    }
+                    $($lanes => self.run::<S, $count>(),)*
+                    lanes => unreachable!("vectors of {lanes} are not known"),
                 }
             }
         }
     };
+    ($($kernel:tt)*) => { kernel!(@ [16 => 1, 8 => 2, 4 => 4, 2 => 8] $($kernel)*); };
 }
 
 pub(super) use kernel;
@@ -346,41 +347,8 @@ kernel! {
     }
 }
 
-/// Declares a kernel for vectors of which `$M` are eight numbers.
-macro_rules! kernel_of_eights {
-    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? } <$S:ident, $M:ident> $body:block) => {
-        $(#[$doc])*
-        pub(super) struct $name<'a> {
-            $(pub(super) $field: $type,)*
-        }
-
-        impl $name<'_> {
-            #[inline(always)]
-            fn run<$S: Simd, const $M: usize>(self) {
-                let Self { $($field),* } = self;
-                $body
-            }
-        }
-
-        impl macerator::WithSimd for $name<'_> {
-            type Output = ();
-
-            #[inline(always)]
-            fn with_simd<S: Simd>(self) {
-                match f32::lanes::<S>() {
-                    8 => self.run::<S, 1>(),
-                    4 => self.run::<S, 2>(),
-                    lanes => {
-                        assert_eq!(lanes, 2, "vectors of this length are not known");
-                        self.run::<S, 4>();
-                    }
-                }
-            }
-        }
-    };
-}
-
-kernel_of_eights! {
+kernel! {
+    of eights
     /// S4 and C3 backwards: `s4_errors [n][400] -> s2_errors [n][1568]`, by the outputs of S2, and the sums of C3.
     C3Backward {
         s4_errors: &'a [f32],
@@ -406,7 +374,8 @@ kernel_of_eights! {
     }
 }
 
-kernel_of_eights! {
+kernel! {
+    of eights
     /// S2 and C1 backwards: `s2_errors [n][1568]` and `images [n][1024]` -> the sums of C1.
     C1Backward {
         images: &'a [f32],

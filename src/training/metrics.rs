@@ -90,9 +90,10 @@ impl MeanOverPictures {
 
     fn format(&self) -> FormatOptions {
         let options = FormatOptions::new(self.name());
-        self.figure
-            .unit()
-            .map_or_else(|| options.precision(4), |unit| FormatOptions::new(self.name()).unit(unit).precision(2))
+        match self.figure.unit() {
+            Some(unit) => options.unit(unit).precision(2),
+            None => options.precision(4),
+        }
     }
 
     /// Reads what was waiting.
