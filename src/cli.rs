@@ -17,10 +17,11 @@ use serde_json::json;
 
 use crate::{
     Error, Result,
-    artifacts::{Existing, RunDir, write_atomically},
+    artifacts::{Existing, RunDir},
     config::Config,
     data::Splits,
     evaluation::evaluate,
+    files::write_atomically,
     inference::Trained,
     page::{self, Run},
     sweep::{Axis, Plan, Point},

@@ -26,6 +26,7 @@ pub mod config;
 pub mod data;
 mod error;
 pub mod evaluation;
+mod files;
 pub mod inference;
 pub mod model;
 mod ops;

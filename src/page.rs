@@ -17,11 +17,12 @@ use self::{
 };
 use crate::{
     Error, Result,
-    artifacts::{RunDir, write_atomically},
+    artifacts::RunDir,
     backend,
     config::Config,
     data::{ImageSet, SIDE, Splits, images_tensor},
     evaluation::{DeadUnits, Evaluation, Miss},
+    files::write_atomically,
     model::LeNet5,
     report::{EpochReport, Figures, Report, Status},
     training::Schedule,

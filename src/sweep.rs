@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::{
     Error, Result,
-    artifacts::{Existing, RunDir, write_atomically},
+    artifacts::{Existing, RunDir},
     config::Config,
     evaluation::DeadUnits,
+    files::write_atomically,
     page::{Chart, Legend, Run, Series, write_comparison},
     report::{Report, Status},
     training::{Progress, train},

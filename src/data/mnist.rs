@@ -15,7 +15,7 @@ use flate2::read::MultiGzDecoder;
 use super::{ImageSet, PIXELS, idx};
 use crate::{
     Error, Result,
-    artifacts::{sha256, write_atomically},
+    files::{sha256, write_atomically},
 };
 
 /// SHA-256 of the four unpacked files, in the order of [`idx::FILES`]; their MD5 sums are the published ones.
