@@ -1,11 +1,13 @@
 //! The config file: a TOML schema with every default written down, checked in full before anything is loaded.
 
+mod schedule;
 mod source;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::schedule::Schedule;
 use crate::{Error, Result};
 
 /// All settings of a run. Every key has a default; unknown keys are refused.

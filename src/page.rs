@@ -19,13 +19,12 @@ use crate::{
     Error, Result,
     artifacts::RunDir,
     backend,
-    config::Config,
+    config::{Config, Schedule},
     data::{ImageSet, SIDE, Splits, images_tensor},
     evaluation::{DeadUnits, Evaluation, Miss},
     files::write_atomically,
     model::LeNet5,
     report::{EpochReport, Figures, Report, Status},
-    training::Schedule,
 };
 
 /// At how many moments of an epoch its learning rate is drawn.

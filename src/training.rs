@@ -26,18 +26,18 @@ use self::{
     logs::Logs,
     metrics::{Figure, MeanOverPictures},
     progress::{Recorder, SharedJournal},
+    schedule::Scheduler,
     tensorboard::EventFile,
 };
 pub use self::{
     progress::Progress,
-    schedule::Schedule,
     step::{Figures, OnDevice, Outcome},
 };
 use crate::{
     Error, Result,
     artifacts::{Existing, RunDir},
     backend::{AUTO, Found, select},
-    config::Config,
+    config::{Config, Schedule},
     data::{BatchLoader, ImageSet, Splits},
     evaluation::{dead_units, evaluate},
     model::LeNet5,
@@ -232,7 +232,7 @@ fn learn(
     }
     // Burn's threads panic on what they do not expect, and the dashboard on `k`.
     let optimizer = optimizer(&config.optimizer, config.operators, device);
-    let outcome = panics::catch(|| training.launch(Learner::new(net, optimizer, schedule)));
+    let outcome = panics::catch(|| training.launch(Learner::new(net, optimizer, Scheduler::new(schedule))));
 
     let mut journal = journal.lock();
     let report = journal.report.clone();

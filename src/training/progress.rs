@@ -18,10 +18,11 @@ use burn::train::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{metrics::Figure, schedule::Schedule, tensorboard::EventFile};
+use super::{metrics::Figure, tensorboard::EventFile};
 use crate::{
     Error,
     artifacts::RunDir,
+    config::Schedule,
     report::{EpochReport, Figures, Report},
     terminal::say,
 };
