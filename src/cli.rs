@@ -24,9 +24,10 @@ use crate::{
     files::write_atomically,
     inference::Trained,
     page::{self, Run},
+    run::train,
     sweep::{Axis, Plan, Point},
     terminal::{self, say},
-    training::{Progress, train},
+    training::Progress,
 };
 
 /// LeNet-5 on MNIST: train it, evaluate it, read pictures with it.

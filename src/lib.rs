@@ -35,6 +35,7 @@ pub mod panics;
 pub mod picture;
 mod pool;
 pub mod report;
+pub mod run;
 pub mod sweep;
 pub mod terminal;
 pub mod training;

@@ -160,6 +160,12 @@ impl Report {
         self.update();
     }
 
+    /// Whether the last `patience` epochs brought no better one; never with a patience of 0.
+    #[must_use]
+    pub fn stalled(&self, patience: usize) -> bool {
+        patience > 0 && self.best_epoch.is_some_and(|best| self.epochs.len() >= best + patience)
+    }
+
     /// The best epoch: the most accurate on the validation set, of equals the one with the lower loss, of equals the
     /// first; without a validation set the last.
     fn update(&mut self) {

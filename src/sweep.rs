@@ -13,7 +13,8 @@ use crate::{
     files::write_atomically,
     page::{Chart, Legend, Run, Series, write_comparison},
     report::{Report, Status},
-    training::{Progress, train},
+    run::train,
+    training::Progress,
 };
 
 /// A key of the config and the values that it takes in turn.

@@ -14,7 +14,8 @@ use lenet::{
     data::{Splits, load_mnist},
     model::LeNet5,
     report::Report,
-    training::{Progress, train},
+    run::train,
+    training::Progress,
 };
 use tempfile::TempDir;
 

@@ -11,7 +11,8 @@ use lenet::{
     inference::Trained,
     model::LeNet5,
     report::{Report, Status},
-    training::{Progress, train},
+    run::train,
+    training::Progress,
 };
 
 use crate::common::{full_run, model_bits, poison, smoke, splits, train_quietly};
