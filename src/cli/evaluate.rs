@@ -1,0 +1,133 @@
+//! `lenet evaluate`.
+
+use std::{fmt::Write, path::PathBuf};
+
+use clap::ValueEnum;
+
+use super::{percent, print, print_json};
+use crate::{
+    Error, Result,
+    data::{CLASSES, ImageSet, SIDE, Splits},
+    evaluation::{Evaluation, Miss, evaluate},
+    inference::Trained,
+    terminal::say,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct EvaluateArgs {
+    /// The run's folder, or a model.bpk
+    run: PathBuf,
+    /// Which of the run's pictures
+    #[arg(long, value_enum, default_value_t)]
+    split: Split,
+    /// Where to compute [default: where it was trained]
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Split {
+    /// Learned from
+    Train,
+    /// Held back to choose the best epoch
+    Valid,
+    /// Never seen in training
+    #[default]
+    Test,
+}
+
+impl EvaluateArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let trained = Trained::load(&self.run, self.backend.as_deref())?;
+        if !trained.of_a_run && !matches!(self.split, Split::Test) {
+            return Err(Error::Run(format!(
+                "{} is not in a run's folder, so nobody knows which pictures it learned from; name the run's folder",
+                self.run.display()
+            )));
+        }
+        if !trained.of_a_run {
+            say(format!("{} is not in a run's folder: it is measured on MNIST", self.run.display()));
+        }
+        let splits = Splits::load(&trained.config)?;
+        let (name, set) = match self.split {
+            Split::Train => ("train", &splits.train),
+            Split::Valid => ("valid", &splits.valid),
+            Split::Test => ("test", &splits.test),
+        };
+        let evaluation = evaluate(&trained.net, set, &trained.device)?;
+        if self.json { print_json(&evaluation) } else { print(&table(name, &evaluation, set)) }
+    }
+}
+
+/// An evaluation: the figures, each class, and which digits are taken for which.
+fn table(split: &str, evaluation: &Evaluation, set: &ImageSet) -> String {
+    let mut text = format!(
+        "{split} accuracy {}: {} misses of {} pictures, loss {:.4}\n\ndigit  pictures  precision  recall\n",
+        percent(evaluation.accuracy),
+        evaluation.misses,
+        evaluation.images,
+        evaluation.loss,
+    );
+    for class in &evaluation.classes {
+        let [precision, recall] = [class.precision, class.recall].map(|s| s.map_or("-".into(), percent));
+        let _ = writeln!(text, "{:>5}  {:>8}  {precision:>9}  {recall:>7}", class.class, class.images);
+    }
+    text += "\nlabel \\ answer";
+    for answer in 0..CLASSES {
+        let _ = write!(text, "{answer:>6}");
+    }
+    text.push('\n');
+    for (label, row) in evaluation.confusion.iter().enumerate() {
+        let _ = write!(text, "{label:>14}");
+        for count in row {
+            // Nothing where nothing happened: the eye finds the confusions.
+            let count = if *count == 0 { "\u{b7}".to_owned() } else { count.to_string() };
+            let _ = write!(text, "{count:>6}");
+        }
+        text.push('\n');
+    }
+    text + &misses(&evaluation.worst, set)
+}
+
+/// How many misses are drawn, and how many side by side.
+const DRAWN: usize = 10;
+const BESIDE: usize = 5;
+
+/// The misses that the net was surest of, drawn.
+fn misses(worst: &[Miss], set: &ImageSet) -> String {
+    let mut text = String::new();
+    if worst.is_empty() {
+        return text;
+    }
+    text += "\nthe misses it was surest of: label \u{2192} answer, and how sure\n";
+    for row in worst[..worst.len().min(DRAWN)].chunks(BESIDE) {
+        let drawn: Vec<[String; SIDE / 4]> = row.iter().map(|miss| braille(set.image(miss.index))).collect();
+        for line in 0..SIDE / 4 {
+            let line: Vec<&str> = drawn.iter().map(|picture| picture[line].as_str()).collect();
+            let _ = writeln!(text, "  {}", line.join("  "));
+        }
+        let caption = |miss: &Miss| format!("{} \u{2192} {}  {}", miss.label, miss.answer, percent(miss.probability));
+        let captions: Vec<String> = row.iter().map(|miss| format!("{:<14}", caption(miss))).collect();
+        let _ = writeln!(text, "  {}\n", captions.join("  ").trim_end());
+    }
+    text.pop();
+    text
+}
+
+/// A picture in dots, two by four to a character: 14 characters in 7 lines.
+fn braille(pixels: &[u8]) -> [String; SIDE / 4] {
+    /// The bit of each dot in a character from U+2800 on, row by row.
+    const DOTS: [u32; 8] = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
+    /// From this brightness on there is a dot.
+    const INK: u8 = 96;
+    std::array::from_fn(|line| {
+        let character = |column: usize| {
+            let lit = (0..8).filter(|dot| pixels[(line * 4 + dot / 2) * SIDE + column * 2 + dot % 2] >= INK);
+            char::from_u32(0x2800 + lit.map(|dot| DOTS[dot]).sum::<u32>()).unwrap_or(' ')
+        };
+        (0..SIDE / 2).map(character).collect()
+    })
+}

@@ -1,0 +1,66 @@
+//! `lenet predict`.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{percent, print, print_json};
+use crate::{
+    Error, Result,
+    inference::{Reading, Trained},
+    terminal::say,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PredictArgs {
+    /// The run's folder, or a model.bpk
+    run: PathBuf,
+    /// PNG, JPEG, BMP, GIF or PNM files, each of one digit
+    #[arg(required = true)]
+    pictures: Vec<PathBuf>,
+    /// How many digits to name for each picture, the likeliest first
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=10))]
+    top: u8,
+    /// Where to compute [default: where it was trained]
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl PredictArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let trained = Trained::load(&self.run, self.backend.as_deref())?;
+        let results = trained.read(&self.pictures)?;
+        let failed = results.iter().filter(|result| result.is_err()).count();
+        let mut lines = String::new();
+        let mut entries = Vec::new();
+        for (path, result) in self.pictures.iter().zip(results) {
+            match result {
+                Ok(mut reading) => {
+                    reading.ranking.truncate(self.top.into());
+                    lines += &line(&reading);
+                    entries.push(json!(reading));
+                }
+                Err(error) => {
+                    say(format!("error: {error}"));
+                    entries.push(json!({ "path": path.to_string_lossy(), "error": error.to_string() }));
+                }
+            }
+        }
+        if self.json {
+            print_json(&entries)?;
+        } else {
+            print(&lines)?;
+        }
+        if failed == 0 { Ok(()) } else { Err(Error::SomePictures { failed, total: self.pictures.len() }) }
+    }
+}
+
+/// One picture in one line: its path, then each digit with its probability.
+fn line(reading: &Reading) -> String {
+    let guesses: Vec<String> =
+        reading.ranking.iter().map(|g| format!("{} {}", g.digit, percent(g.probability.into()))).collect();
+    format!("{}  {}\n", reading.path.display(), guesses.join("  "))
+}

@@ -1,0 +1,88 @@
+//! `lenet sweep`.
+
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
+use super::{percent, print, print_json, stop_on_signal};
+use crate::{
+    Result,
+    sweep::{Axis, Plan, Point, PointSummary, Spread},
+    terminal::say,
+    training::Progress,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SweepArgs {
+    /// The config file, such as configs/report.toml
+    config: PathBuf,
+    /// A key and its values, such as optimizer.learning_rate=1e-5,1e-4,1e-3; may be repeated for all combinations
+    #[arg(long, required = true, value_name = "KEY=VALUE,VALUE")]
+    over: Vec<String>,
+    /// Train each with so many seeds, from 1 on [default: the config's seed]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    seeds: u16,
+    /// Set a value of the config for all runs; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// The folder of all runs [default: artifacts/, the config's name and -sweep]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// How to show each run's progress
+    #[arg(long, value_enum, default_value = "none")]
+    progress: Progress,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl SweepArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let axes = self.over.iter().map(|over| Axis::parse(over)).collect::<Result<Vec<_>>>()?;
+        let stem = self.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = self.out.unwrap_or_else(|| Path::new("artifacts").join(format!("{stem}-sweep")));
+        let interrupter = stop_on_signal(self.progress)?;
+        let (config, overrides, seeds) = (self.config, self.overrides, self.seeds.into());
+        let plan = Plan { config, overrides, axes, seeds, folder };
+        let sweep = plan.run(self.progress, &interrupter, &|line| say(line))?;
+        let summaries: Vec<_> = sweep.points.iter().map(Point::summary).collect();
+        if self.json { print_json(&summaries) } else { print(&table(&plan.axes, &summaries, &sweep.page)) }
+    }
+}
+
+/// The table of a sweep.
+fn table(axes: &[Axis], points: &[PointSummary], page: &Path) -> String {
+    let spread = |spread: Option<Spread>, runs: usize| match spread {
+        None => "-".to_owned(),
+        // A single run deviates from nothing.
+        Some(s) if runs < 2 => percent(s.mean),
+        Some(s) => format!("{} \u{b1} {:.2}", percent(s.mean), s.deviation * 100.0),
+    };
+    let widths: Vec<usize> = axes
+        .iter()
+        .map(|axis| axis.values.iter().map(String::len).chain([axis.key.len()]).max().unwrap_or_default())
+        .collect();
+    let mut text = String::new();
+    for (axis, width) in axes.iter().zip(&widths) {
+        let _ = write!(text, "{:<width$}  ", axis.key);
+    }
+    text += "runs  diverged        validation              test  train loss  dead units\n";
+    for point in points {
+        for (value, width) in point.values.iter().zip(&widths) {
+            let _ = write!(text, "{value:<width$}  ");
+        }
+        let loss = point.train_loss.map_or("-".to_owned(), |loss| format!("{:.4}", loss.mean));
+        let dead = point.dead_units.map_or("-".to_owned(), |dead| format!("{:.0} %", dead.mean * 100.0));
+        let _ = writeln!(
+            text,
+            "{:>4}  {:>8}  {:>16}  {:>16}  {loss:>10}  {dead:>10}",
+            point.runs,
+            point.diverged,
+            spread(point.valid_accuracy, point.runs - point.diverged),
+            spread(point.test_accuracy, point.runs - point.diverged),
+        );
+    }
+    let _ = writeln!(text, "the comparison is in {}", page.display());
+    text
+}

@@ -1,0 +1,89 @@
+//! `lenet train`.
+
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
+use super::{percent, print, stop_on_signal};
+use crate::{
+    Error, Result, artifacts::Existing, config::Config, report::Report, run::train, terminal::say, training::Progress,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TrainArgs {
+    /// The config file, such as configs/lenet.toml
+    config: PathBuf,
+    /// Set a value of the config, such as optimizer.learning_rate=0.1; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Short for --set backend=NAME
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// The run's folder [default: artifacts/ and the config's name]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue the run that is in the folder
+    #[arg(long, conflicts_with = "force")]
+    resume: bool,
+    /// Replace the run that is in the folder
+    #[arg(long)]
+    force: bool,
+    /// How to show progress
+    #[arg(long, value_enum, default_value_t)]
+    progress: Progress,
+    /// Show no progress and no summary
+    #[arg(long, short, conflicts_with = "progress")]
+    quiet: bool,
+}
+
+impl TrainArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let overrides: Vec<String> =
+            self.overrides.into_iter().chain(self.backend.map(|name| format!("backend={name}"))).collect();
+        let config = Config::load(&self.config, &overrides)?;
+        let folder = match (self.out, self.config.file_stem()) {
+            (Some(out), _) => out,
+            (None, Some(stem)) => Path::new("artifacts").join(stem),
+            (None, None) => return Err(Error::Run("the config's name gives no folder name; use --out DIR".into())),
+        };
+        let existing = match (self.resume, self.force) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Replace,
+            _ => Existing::Refuse,
+        };
+        let progress = if self.quiet { Progress::None } else { self.progress };
+        let report = train(&config, &folder, existing, progress, &stop_on_signal(progress)?)?;
+        if self.quiet {
+            return Ok(());
+        }
+        if progress.resolve() == Progress::Dashboard {
+            // The dashboard took its figures with it.
+            for epoch in &report.epochs {
+                say(epoch.in_one_line(config.training.epochs));
+            }
+        }
+        print(&summary(&report, &folder))
+    }
+}
+
+/// The end of a training run.
+fn summary(report: &Report, folder: &Path) -> String {
+    let mut text = String::new();
+    if let (Some(best), Some(test)) = (report.best_epoch, &report.test) {
+        let by = if report.valid_images > 0 { "the best on the validation set" } else { "the last" };
+        let _ = writeln!(
+            text,
+            "test accuracy {}: {} misses of {} pictures, loss {:.4} (epoch {best} of {}, {by})",
+            percent(test.accuracy),
+            test.misses,
+            test.images,
+            test.loss,
+            report.epochs.len(),
+        );
+    }
+    let per_epoch = report.seconds / report.epochs.len().max(1) as f64;
+    let _ = writeln!(text, "trained in {:.1} s on {}, {per_epoch:.1} s an epoch", report.seconds, report.backend);
+    let _ = writeln!(text, "the run is in {}, its page is {}", folder.display(), folder.join("report.html").display());
+    text
+}
