@@ -1,10 +1,12 @@
 //! Burn's learner, wired: the epochs of a run.
 
+mod display;
 mod logs;
 mod metrics;
-mod progress;
+mod recorder;
 mod schedule;
 mod sgd;
+mod state;
 mod step;
 mod tensorboard;
 
@@ -20,16 +22,17 @@ use burn::{
 };
 
 pub(crate) use self::sgd::optimizer;
+pub use self::{
+    display::Progress,
+    step::{Figures, OnDevice, Outcome},
+};
 use self::{
     logs::Logs,
     metrics::{Figure, MeanOverPictures},
-    progress::{Recorder, SharedJournal},
+    recorder::Recorder,
     schedule::Scheduler,
+    state::SharedJournal,
     tensorboard::EventFile,
-};
-pub use self::{
-    progress::Progress,
-    step::{Figures, OnDevice, Outcome},
 };
 use crate::{
     Error, Result,

@@ -19,7 +19,7 @@ use burn::train::{
     },
 };
 
-use super::progress::SharedJournal;
+use super::state::SharedJournal;
 use crate::{Error, Result, artifacts::RunDir};
 
 /// Burn's metric logs, written when there is enough to write.

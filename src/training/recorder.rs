@@ -1,11 +1,6 @@
-//! What the learner's renderer is here: it collects each epoch's figures and shows how training goes.
+//! What the learner's renderer is here: it collects each epoch's figures and passes on what is shown.
 
-use std::{
-    collections::HashMap,
-    io::{IsTerminal, stderr, stdin, stdout},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use burn::train::{
     Interrupter, LearnerSummary,
@@ -16,78 +11,20 @@ use burn::train::{
         tui::TuiMetricsRendererWrapper,
     },
 };
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{metrics::Figure, tensorboard::EventFile};
+use super::{
+    display::{Display, Progress, listen_for_ctrl_c},
+    metrics::Figure,
+    state::SharedJournal,
+    tensorboard::EventFile,
+};
 use crate::{
     Error,
     artifacts::RunDir,
     config::Schedule,
-    report::{EpochReport, Figures, Report},
+    report::{EpochReport, Figures},
     terminal::say,
 };
-
-/// How training shows itself on the way; results do not depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Progress {
-    /// The dashboard in a terminal, a bar where only errors go to one, else lines.
-    #[default]
-    Auto,
-    /// Burn's dashboard.
-    Dashboard,
-    /// A progress bar on standard error, and a line for each epoch.
-    Bar,
-    /// A line for each epoch on standard error.
-    Lines,
-    /// Nothing.
-    None,
-}
-
-impl Progress {
-    /// [`Progress::Auto`] resolved for where the output goes.
-    #[must_use]
-    pub fn resolve(self) -> Self {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        match self {
-            Self::Auto if !stderr().is_terminal() || dumb => Self::Lines,
-            Self::Auto if stdout().is_terminal() && stdin().is_terminal() => Self::Dashboard,
-            Self::Auto => Self::Bar,
-            Self::Dashboard if !stdout().is_terminal() => Self::Lines,
-            chosen => chosen,
-        }
-    }
-}
-
-/// What the recorder and the rest of the training share.
-#[derive(Debug)]
-pub(super) struct Journal {
-    pub(super) report: Report,
-    /// What made the recorder stop the training.
-    pub(super) failure: Option<Error>,
-    /// Why the learner stopped before its time, as it was when it ended.
-    pub(super) stopped: Option<String>,
-}
-
-/// A [`Journal`] in use by several threads.
-#[derive(Clone)]
-pub(super) struct SharedJournal(Arc<Mutex<Journal>>);
-
-impl SharedJournal {
-    pub(super) fn new(report: Report) -> Self {
-        Self(Arc::new(Mutex::new(Journal { report, failure: None, stopped: None })))
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, Journal> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-enum Display {
-    Dashboard(Box<TuiMetricsRendererWrapper>),
-    Bar(ProgressBar),
-    Lines,
-    None,
-}
 
 /// A loss and an accuracy, as far as they are known.
 #[derive(Default, Clone, Copy)]
@@ -129,18 +66,8 @@ impl Recorder {
         schedule: Schedule,
         interrupter: Interrupter,
     ) -> Self {
-        let display = match progress.resolve() {
-            Progress::Dashboard => {
-                let done = journal.lock().report.epochs.len();
-                Display::Dashboard(Box::new(TuiMetricsRendererWrapper::new(
-                    interrupter.clone(),
-                    (done > 0).then_some(done),
-                )))
-            }
-            Progress::Bar => Display::Bar(bar()),
-            Progress::Lines | Progress::Auto => Display::Lines,
-            Progress::None => Display::None,
-        };
+        let done = journal.lock().report.epochs.len();
+        let display = Display::new(progress, done, &interrupter);
         Self {
             journal,
             run,
@@ -211,13 +138,6 @@ impl Recorder {
             Display::Dashboard(_) | Display::None => {}
         }
     }
-}
-
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} pictures, {per_sec:0} {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ");
-    ProgressBar::new(0).with_style(style)
 }
 
 impl TrainingProgressLogger for Recorder {
@@ -343,18 +263,4 @@ impl EvaluationProgressLogger for Recorder {
     fn end_test(&mut self) {}
     fn end_global_progress(&mut self) {}
     fn log_event_evaluation(&mut self, _: String) {}
-}
-
-/// The dashboard takes the keyboard raw and then ignores Ctrl-C: let the terminal send the signal again.
-fn listen_for_ctrl_c() {
-    #[cfg(unix)]
-    {
-        use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
-        if let Ok(mut terminal) = tcgetattr(stdin())
-            && !terminal.local_flags.contains(LocalFlags::ISIG)
-        {
-            terminal.local_flags.insert(LocalFlags::ISIG);
-            let _ = tcsetattr(stdin(), SetArg::TCSANOW, &terminal);
-        }
-    }
 }
