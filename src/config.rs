@@ -175,7 +175,7 @@ pub enum ScheduleKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossConfig {
-    /// Whether a mini-batch's gradients are averaged, or summed as the report does.
+    /// Whether a mini-batch's gradients are averaged, or summed as in the assignment.
     pub reduction: Reduction,
     /// The share of the target spread evenly over all classes, 0 to 1 exclusive.
     pub label_smoothing: f64,

@@ -243,7 +243,7 @@ pub(crate) fn largest(values: &[f32; CLASSES]) -> usize {
     (1..CLASSES).fold(0, |best, i| if values[i] > values[best] { i } else { best })
 }
 
-/// `ln Σ exp zₖ - z_label`: the report's loss, with the label where its formula has the prediction again.
+/// Cross-entropy in nats, `ln Σ exp zₖ - z_label`. The assignment's formula has the prediction where the label belongs.
 fn cross_entropy(logits: &[f32; CLASSES], label: usize) -> f64 {
     let top = f64::from(logits[largest(logits)]);
     let sum: f64 = logits.iter().map(|z| (f64::from(*z) - top).exp()).sum();

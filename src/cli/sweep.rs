@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SweepArgs {
-    /// The config file, such as configs/report.toml
+    /// The config file, such as configs/assignment.toml
     config: PathBuf,
     /// A key and its values, such as optimizer.learning_rate=1e-5,1e-4,1e-3; may be repeated for all combinations
     #[arg(long, required = true, value_name = "KEY=VALUE,VALUE")]

@@ -198,7 +198,7 @@ fn without_validation_the_last_epoch_is_taken() {
     assert_eq!((report.best_epoch, report.epochs[1].valid), (Some(2), None));
 }
 
-/// The report's sum over a mini-batch is a mean with a learning rate that many times larger.
+/// The assignment's sum over a mini-batch equals a mean with a learning rate as many times larger as the batch.
 #[test]
 fn a_summed_loss_is_a_mean_with_a_larger_step() {
     let folder = tempfile::tempdir().unwrap();
