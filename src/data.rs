@@ -27,7 +27,7 @@ pub const PIXELS: usize = SIDE * SIDE;
 /// Classes, labelled from 0.
 pub const CLASSES: usize = 10;
 
-/// Labelled pictures: bytes 0 (background) to 255 (ink), row by row. Cloning shares them.
+/// Labelled pictures: bytes 0 (background) to 255 (foreground), row by row. Cloning shares them.
 #[derive(Clone)]
 pub struct ImageSet {
     // Not `Arc<[u8]>`: that would be made by a copy of all pictures.

@@ -256,7 +256,7 @@ impl Gallery {
         let layers = net.layers(images_tensor([set.image(0)].into_iter(), set.scale(), &device));
         let map = |name, tensor: Tensor<4>, columns| {
             let [_, _, side, _] = tensor.dims();
-            Ok((name, sprite(&numbers(tensor)?, side, columns, Palette::Ink)?))
+            Ok((name, sprite(&numbers(tensor)?, side, columns, Palette::Grey)?))
         };
         Ok(Self {
             misses,
@@ -277,7 +277,7 @@ impl Gallery {
 
 fn digit(set: &ImageSet, index: usize) -> Result<String> {
     let pixels: Vec<f32> = set.image(index).iter().map(|byte| f32::from(*byte)).collect();
-    sprite(&pixels, SIDE, 1, Palette::Ink)
+    sprite(&pixels, SIDE, 1, Palette::Grey)
 }
 
 fn numbers(tensor: Tensor<4>) -> Result<Vec<f32>> {

@@ -25,7 +25,7 @@ use crate::{
     data::{PIXELS, SIDE},
 };
 
-/// Brightness, or ink, from 0 to 1.
+/// Brightness, or how much a pixel belongs to the foreground, from 0 to 1.
 type Plane = ImageBuffer<Luma<f32>, Vec<f32>>;
 
 /// The longer side of a digit in MNIST.
@@ -37,15 +37,15 @@ const LARGEST_FILE: u64 = 100 << 20;
 const LARGEST_SIDE: u32 = 20_000;
 /// Pictures of more pixels are refused: each takes some thirty bytes on the way.
 const MOST_PIXELS: u64 = 50_000_000;
-/// Ink must stand out from the paper by this much of the full range.
+/// The foreground must differ from the background by this fraction of the full range.
 const LEAST_CONTRAST: f32 = 0.06;
-/// Below this share of the strongest ink a pixel is paper when the digit's outline is looked for.
+/// A pixel from this value on belongs to a component; 1 is the strongest foreground.
 const OUTLINE: f32 = 0.3;
-/// A blot with less than this share of the largest one's ink is dirt.
-const LEAST_BLOT: f32 = 0.05;
+/// A connected component with less than this fraction of the largest one's mass is a speck, not part of the digit.
+const LEAST_COMPONENT: f32 = 0.05;
 
 /// Reads a picture file (PNG, JPEG, BMP, GIF, PNM; any size, colour or grey, dark on light or light on dark) as one of
-/// MNIST's: 784 bytes, 0 (background) to 255 (ink), row by row.
+/// MNIST's: 784 bytes, 0 (background) to 255 (foreground), row by row.
 ///
 /// # Errors
 /// The file cannot be read, is no such picture, is too large, or nothing is drawn on it.
@@ -89,22 +89,22 @@ fn decode(bytes: Vec<u8>) -> image::ImageResult<DynamicImage> {
 /// # Errors
 /// Nothing is drawn on it.
 pub fn normalise(picture: &DynamicImage) -> std::result::Result<[u8; PIXELS], &'static str> {
-    // Drawings with a transparent ground are dark on white or, if that leaves nothing to see, light on black.
-    let grounds: &[f32] = if picture.color().has_alpha() { &[1.0, 0.0] } else { &[1.0] };
-    let ink = grounds
+    // Drawings with a transparent background are dark on white or, if that leaves nothing to see, light on black.
+    let backgrounds: &[f32] = if picture.color().has_alpha() { &[1.0, 0.0] } else { &[1.0] };
+    let foreground = backgrounds
         .iter()
-        .find_map(|ground| ink(&shrink(&brightness(picture, *ground))))
+        .find_map(|background| foreground(&shrink(&brightness(picture, *background))))
         .ok_or("shows nothing: it is of one shade all over")?;
-    Ok(centre(&digit(&ink)))
+    Ok(centre(&digit(&foreground)))
 }
 
-/// Brightness 0 to 1, transparent pixels showing the ground behind them.
-fn brightness(picture: &DynamicImage, ground: f32) -> Plane {
+/// Brightness 0 to 1, transparent pixels showing the background.
+fn brightness(picture: &DynamicImage, background: f32) -> Plane {
     let picture = picture.to_luma_alpha32f();
     Plane::from_fn(picture.width(), picture.height(), |x, y| {
-        // Pictures of floating-point numbers may hold any.
+        // A floating-point picture may hold any value.
         let [luma, alpha] = picture.get_pixel(x, y).0.map(|v| if v.is_nan() { 0.0 } else { v.clamp(0.0, 1.0) });
-        Luma([luma * alpha + ground * (1.0 - alpha)])
+        Luma([luma * alpha + background * (1.0 - alpha)])
     })
 }
 
@@ -117,30 +117,32 @@ fn shrink(plane: &Plane) -> Plane {
     resize(plane, side(plane.width()), side(plane.height()), FilterType::Triangle)
 }
 
-/// How far each pixel stands out from the paper, 0 to 1; none if nothing does. The paper's shade is the median of the
-/// border, and ink is what differs from it in the direction in which more does.
-fn ink(plane: &Plane) -> Option<Plane> {
+/// How far each pixel stands out from the background, 0 to 1; none if nothing does. The background's shade is the median
+/// of the border. The foreground is darker or lighter than that, whichever deviates more in total.
+fn foreground(plane: &Plane) -> Option<Plane> {
     let (w, h) = plane.dimensions();
     let mut border: Vec<f32> = plane
         .enumerate_pixels()
         .filter(|(x, y, _)| *x == 0 || *y == 0 || *x + 1 == w || *y + 1 == h)
         .map(|(.., pixel)| pixel[0])
         .collect();
-    let paper = median(&mut border);
-    let mut noise: Vec<f32> = border.iter().map(|value| (value - paper).abs()).collect();
-    // Three times the median deviation: grain and shadow of the paper stay below.
+    let background = median(&mut border);
+    let mut noise: Vec<f32> = border.iter().map(|value| (value - background).abs()).collect();
+    // Three times the median deviation: grain and shadows stay below.
     let floor = 3.0 * median(&mut noise);
 
     let [darker, lighter] = [-1.0, 1.0].map(|sign: f32| {
-        plane.pixels().map(|p| ((p[0] - paper) * sign - floor).max(0.0)).map(f64::from).map(|v| v * v).sum::<f64>()
+        plane.pixels().map(|p| ((p[0] - background) * sign - floor).max(0.0)).map(f64::from).map(|v| v * v).sum::<f64>()
     });
     let sign = if darker >= lighter { -1.0 } else { 1.0 };
-    let strongest = plane.pixels().map(|p| (p[0] - paper) * sign).fold(0.0, f32::max);
+    let strongest = plane.pixels().map(|p| (p[0] - background) * sign).fold(0.0, f32::max);
     if strongest - floor < LEAST_CONTRAST {
         return None;
     }
     let scale = 1.0 / (strongest - floor);
-    Some(Plane::from_fn(w, h, |x, y| Luma([(((plane.get_pixel(x, y)[0] - paper) * sign - floor) * scale).max(0.0)])))
+    Some(Plane::from_fn(w, h, |x, y| {
+        Luma([(((plane.get_pixel(x, y)[0] - background) * sign - floor) * scale).max(0.0)])
+    }))
 }
 
 fn median(values: &mut [f32]) -> f32 {
@@ -148,28 +150,28 @@ fn median(values: &mut [f32]) -> f32 {
     if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(middle, f32::total_cmp).1 }
 }
 
-/// The part of the picture that the digit takes, without dirt, fitted into 20x20.
-fn digit(ink: &Plane) -> Plane {
-    let (blots, count) = blots(ink);
+/// The digit without specks, cropped and fitted into 20x20.
+fn digit(foreground: &Plane) -> Plane {
+    let (components, count) = components(foreground);
     let mut mass = vec![0.0_f32; count + 1];
-    for (blot, pixel) in blots.iter().zip(ink.pixels()) {
-        mass[*blot] += pixel[0];
+    for (component, pixel) in components.iter().zip(foreground.pixels()) {
+        mass[*component] += pixel[0];
     }
     mass[0] = 0.0;
-    let least = LEAST_BLOT * mass.iter().copied().fold(0.0, f32::max);
-    let (w, h) = ink.dimensions();
+    let least = LEAST_COMPONENT * mass.iter().copied().fold(0.0, f32::max);
+    let (w, h) = foreground.dimensions();
     let (mut left, mut top, mut right, mut bottom) = (w, h, 0, 0);
-    for ((x, y, _), blot) in ink.enumerate_pixels().zip(&blots) {
-        if *blot > 0 && mass[*blot] >= least {
+    for ((x, y, _), component) in foreground.enumerate_pixels().zip(&components) {
+        if *component > 0 && mass[*component] >= least {
             (left, top, right, bottom) = (left.min(x), top.min(y), right.max(x), bottom.max(y));
         }
     }
     let (width, height) = (right - left + 1, bottom - top + 1);
-    let cut = crop_imm(ink, left, top, width, height).to_image();
+    let cut = crop_imm(foreground, left, top, width, height).to_image();
     let longer = width.max(height);
     let side = |side: u32| ((side * BOX + longer / 2) / longer).clamp(1, BOX);
     let mut fitted = resize(&cut, side(width), side(height), FilterType::Triangle);
-    // Averaging thin strokes pales them; MNIST's digits reach full ink.
+    // Averaging makes thin strokes paler; MNIST's digits reach 255.
     let strongest = fitted.pixels().map(|p| p[0]).fold(f32::MIN_POSITIVE, f32::max);
     for pixel in fitted.pixels_mut() {
         pixel[0] /= strongest;
@@ -177,33 +179,34 @@ fn digit(ink: &Plane) -> Plane {
     fitted
 }
 
-/// Numbers the connected blots of ink from 1 (0 is paper): the number at each pixel, and how many there are.
-fn blots(ink: &Plane) -> (Vec<usize>, usize) {
-    let (w, h) = (ink.width() as usize, ink.height() as usize);
-    let is_ink: Vec<bool> = ink.pixels().map(|p| p[0] >= OUTLINE).collect();
-    let (mut numbers, mut count) = (vec![0; w * h], 0);
+/// Labels the connected components of the foreground from 1 (0 is background): each pixel's label, and how many there
+/// are.
+fn components(foreground: &Plane) -> (Vec<usize>, usize) {
+    let (w, h) = (foreground.width() as usize, foreground.height() as usize);
+    let is_foreground: Vec<bool> = foreground.pixels().map(|p| p[0] >= OUTLINE).collect();
+    let (mut labels, mut count) = (vec![0; w * h], 0);
     let mut open = Vec::new();
     for start in 0..w * h {
-        if !is_ink[start] || numbers[start] > 0 {
+        if !is_foreground[start] || labels[start] > 0 {
             continue;
         }
         count += 1;
-        numbers[start] = count;
+        labels[start] = count;
         open.push(start);
         while let Some(at) = open.pop() {
             let (x, y) = (at % w, at / w);
             for ny in y.saturating_sub(1)..=(y + 1).min(h - 1) {
                 for nx in x.saturating_sub(1)..=(x + 1).min(w - 1) {
                     let next = ny * w + nx;
-                    if is_ink[next] && numbers[next] == 0 {
-                        numbers[next] = count;
+                    if is_foreground[next] && labels[next] == 0 {
+                        labels[next] = count;
                         open.push(next);
                     }
                 }
             }
         }
     }
-    (numbers, count)
+    (labels, count)
 }
 
 /// Puts a digit into 28x28 with its centre of mass in the middle, as far as nothing is cut off.

@@ -122,10 +122,10 @@ fn braille(pixels: &[u8]) -> [String; SIDE / 4] {
     /// The bit of each dot in a character from U+2800 on, row by row.
     const DOTS: [u32; 8] = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
     /// From this brightness on there is a dot.
-    const INK: u8 = 96;
+    const THRESHOLD: u8 = 96;
     std::array::from_fn(|line| {
         let character = |column: usize| {
-            let lit = (0..8).filter(|dot| pixels[(line * 4 + dot / 2) * SIDE + column * 2 + dot % 2] >= INK);
+            let lit = (0..8).filter(|dot| pixels[(line * 4 + dot / 2) * SIDE + column * 2 + dot % 2] >= THRESHOLD);
             char::from_u32(0x2800 + lit.map(|dot| DOTS[dot]).sum::<u32>()).unwrap_or(' ')
         };
         (0..SIDE / 2).map(character).collect()

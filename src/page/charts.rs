@@ -104,11 +104,11 @@ impl Chart {
         let whole = SVGBackend::with_string(svg, size).into_drawing_area();
         let (root, beside) = whole.split_horizontally(SIZE.0);
         if legend_beside {
-            let ink = ("sans-serif", 13).into_font().color(&INK);
+            let font = ("sans-serif", 13).into_font().color(&FOREGROUND);
             for (y, series) in (20..).step_by(17).zip(&self.series) {
                 let key = Rectangle::new([(4, y - 2), (18, y + 1)], shade(series.colour).filled());
                 beside.draw(&key).map_err(|e| fail(&e))?;
-                beside.draw(&Text::new(series.name.as_str(), (24, y - 6), ink.clone())).map_err(|e| fail(&e))?;
+                beside.draw(&Text::new(series.name.as_str(), (24, y - 6), font.clone())).map_err(|e| fail(&e))?;
             }
         }
         let mut builder = ChartBuilder::on(&root);
@@ -145,14 +145,14 @@ impl Chart {
         &self,
         mut chart: ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>,
     ) -> std::result::Result<(), String> {
-        let text = ("sans-serif", 14).into_font().color(&INK);
+        let text = ("sans-serif", 14).into_font().color(&FOREGROUND);
         chart
             .configure_mesh()
             .x_desc(&self.x)
             .y_desc(&self.y)
             .axis_desc_style(text.clone())
             .label_style(text.clone())
-            .axis_style(INK)
+            .axis_style(FOREGROUND)
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
             .x_labels(8)
@@ -183,7 +183,7 @@ impl Chart {
                 })
                 .label_font(text)
                 .border_style(TRANSPARENT)
-                .background_style(PAPER.mix(0.8))
+                .background_style(BACKGROUND.mix(0.8))
                 .draw()
                 .map_err(|e| e.to_string())?;
         }
@@ -195,7 +195,7 @@ impl Chart {
         let mut svg = svg
             .replace("\"#010101\"", "\"currentColor\"")
             .replace("\"#020202\"", "\"var(--grid)\"")
-            .replace("\"#000001\"", "\"var(--paper)\"");
+            .replace("\"#000001\"", "\"var(--background)\"");
         for colour in 0..COLOURS {
             let shade = colour + 3;
             svg = svg.replace(&format!("\"#{shade:02X}{shade:02X}{shade:02X}\""), &format!("\"var(--s{colour})\""));
@@ -210,9 +210,9 @@ impl Chart {
 }
 
 /// Colours that [`Chart::themed`] makes the page's.
-const INK: RGBColor = RGBColor(1, 1, 1);
+const FOREGROUND: RGBColor = RGBColor(1, 1, 1);
 const GRID: RGBColor = RGBColor(2, 2, 2);
-const PAPER: RGBColor = RGBColor(0, 0, 1);
+const BACKGROUND: RGBColor = RGBColor(0, 0, 1);
 
 fn shade(colour: usize) -> RGBColor {
     let shade = u8::try_from(colour % COLOURS).unwrap_or_default() + 3;
@@ -300,12 +300,12 @@ fn short(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The colours of light and dark pages: ink, grid, paper, and those of series, which the colour-blind can tell apart.
+/// The colours of light and dark pages: text, grid, background, and those of series, which the colour-blind can tell apart.
 ///
 /// Source: Okabe and Ito, <https://jfly.uni-koeln.de/color/>.
-pub const LIGHT: &str = "color:#1c1e21;--grid:#dfe2e6;--paper:#fff;--s0:#0072b2;--s1:#d55e00;--s2:#009e73;--s3:#cc79a7;--s4:#b58900;--s5:#56b4e9;--s6:#7f3c8d;--s7:#5f6368";
+pub const LIGHT: &str = "color:#1c1e21;--grid:#dfe2e6;--background:#fff;--s0:#0072b2;--s1:#d55e00;--s2:#009e73;--s3:#cc79a7;--s4:#b58900;--s5:#56b4e9;--s6:#7f3c8d;--s7:#5f6368";
 /// As [`LIGHT`], on a dark page.
-pub const DARK: &str = "color:#e6e8eb;--grid:#33373d;--paper:#16181c;--s0:#56b4e9;--s1:#ff8a3d;--s2:#2ecc9a;--s3:#e79bc4;--s4:#f0c33c;--s5:#8fd3ff;--s6:#c49be0;--s7:#a8adb5";
+pub const DARK: &str = "color:#e6e8eb;--grid:#33373d;--background:#16181c;--s0:#56b4e9;--s1:#ff8a3d;--s2:#2ecc9a;--s3:#e79bc4;--s4:#f0c33c;--s5:#8fd3ff;--s6:#c49be0;--s7:#a8adb5";
 
 #[cfg(test)]
 mod tests {

@@ -10,8 +10,8 @@ use crate::{Error, Result};
 /// How numbers become colours.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Palette {
-    /// From paper (0) to ink (the largest number).
-    Ink,
+    /// From white (0) to black (the largest value).
+    Grey,
     /// From blue (negative) over white (0) to red (positive), by the largest size.
     Signed,
 }
@@ -44,7 +44,7 @@ fn colour(value: f32, palette: Palette) -> Rgb<u8> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
     let faded = |share: f32| (255.0 * (1.0 - share.clamp(0.0, 1.0))) as u8;
     match palette {
-        Palette::Ink => Rgb([faded(value); 3]),
+        Palette::Grey => Rgb([faded(value); 3]),
         Palette::Signed if value < 0.0 => Rgb([faded(-value), faded(-value * 0.6), 255]),
         Palette::Signed => Rgb([255, faded(value * 0.75), faded(value)]),
     }

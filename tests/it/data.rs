@@ -110,15 +110,15 @@ fn a_batch_is_normalised_and_centred() {
     let tensor = images_tensor([&picture[..]].into_iter(), Scale::Standard, &Device::flex());
     assert_eq!(tensor.dims(), [1, 1, 32, 32]);
     let pixels: Vec<f32> = tensor.into_data().iter().collect();
-    let (ground, ink) = ((0.0 - 0.1307) / 0.3081, (1.0 - 0.1307) / 0.3081);
+    let (background, foreground) = ((0.0 - 0.1307) / 0.3081, (1.0 - 0.1307) / 0.3081);
     for (place, pixel) in pixels.iter().enumerate() {
-        let expected = if place == 2 * 32 + 2 { ink } else { ground };
+        let expected = if place == 2 * 32 + 2 { foreground } else { background };
         assert!((pixel - expected).abs() < 1e-6, "{place}: {pixel}");
     }
-    for (scale, ink) in [(Scale::Unit, 1.0), (Scale::Byte, 255.0)] {
+    for (scale, foreground) in [(Scale::Unit, 1.0), (Scale::Byte, 255.0)] {
         let tensor = images_tensor([&picture[..]].into_iter(), scale, &Device::flex());
         let pixels: Vec<f32> = tensor.into_data().iter().collect();
-        assert!((pixels[2 * 32 + 2] - ink).abs() < 1e-4 && pixels.iter().filter(|v| **v == 0.0).count() == 1023);
+        assert!((pixels[2 * 32 + 2] - foreground).abs() < 1e-4 && pixels.iter().filter(|v| **v == 0.0).count() == 1023);
     }
 }
 

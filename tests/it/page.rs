@@ -56,7 +56,7 @@ const LOOK: &str = "
         images: images.length,
         shown: images.filter(image => image.complete && image.naturalWidth > 0 && image.width > 0).length,
         overflow: root.scrollWidth - root.clientWidth,
-        paper: style.backgroundColor, ink: style.color,
+        background: style.backgroundColor, foreground: style.color,
         figures: Object.fromEntries([...page.querySelectorAll('[data-figure]')]
             .map(node => [node.dataset.figure, node.textContent])),
         confusion: [...page.querySelectorAll('#confusion td')].map(cell => Number(cell.textContent)),
@@ -105,8 +105,9 @@ fn the_page_shows_the_run_in_a_browser() {
         assert_eq!(found["images"].as_u64().unwrap() as usize, test.worst.len() + 2 + 1 + 4);
         assert_eq!(found["shown"], found["images"]);
         assert_eq!((&found["overflow"], &found["outside"]), (&Value::from(0), &Value::from(0)), "{found}");
-        let (paper, ink) = (found["paper"].as_str().unwrap(), found["ink"].as_str().unwrap());
-        assert_eq!((paper == "rgb(255, 255, 255)", ink == "rgb(230, 232, 235)"), (!dark, dark), "{paper} {ink}");
+        let [background, foreground] = ["background", "foreground"].map(|key| found[key].as_str().unwrap());
+        let (light, white_text) = (background == "rgb(255, 255, 255)", foreground == "rgb(230, 232, 235)");
+        assert_eq!((light, white_text), (!dark, dark), "{background} {foreground}");
         let figures = &found["figures"];
         assert_eq!(figures["test.accuracy"], format!("{:.2}\u{a0}%", test.accuracy * 100.0));
         assert_eq!(figures["test.misses"], test.misses.to_string());

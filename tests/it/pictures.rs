@@ -1,4 +1,4 @@
-//! Pictures that are not from MNIST: other sizes, colours, grounds and places.
+//! Pictures that are not from MNIST: other sizes, colours, backgrounds and positions.
 
 use std::path::Path;
 
@@ -55,8 +55,9 @@ fn digits_are_read_whatever_their_size_place_and_colour() {
         (
             "blue ink on yellow paper",
             agreement(|picture| {
-                let mix = |share: u8, ink: u8, paper: u8| {
-                    ((u32::from(share) * u32::from(ink) + (255 - u32::from(share)) * u32::from(paper)) / 255) as u8
+                let mix = |share: u8, foreground: u8, background: u8| {
+                    let [share, foreground, background] = [share, foreground, background].map(u32::from);
+                    ((share * foreground + (255 - share) * background) / 255) as u8
                 };
                 let large = large(&picture);
                 DynamicImage::ImageRgb8(RgbImage::from_fn(140, 140, |x, y| {
@@ -66,7 +67,7 @@ fn digits_are_read_whatever_their_size_place_and_colour() {
             }),
         ),
         (
-            "white on a transparent ground",
+            "white on a transparent background",
             agreement(|picture| {
                 DynamicImage::ImageRgba8(RgbaImage::from_fn(28, 28, |x, y| {
                     Rgba([255, 255, 255, picture.get_pixel(x, y)[0]])
@@ -74,7 +75,7 @@ fn digits_are_read_whatever_their_size_place_and_colour() {
             }),
         ),
         (
-            "grainy, with a speck of dirt",
+            "grainy, with a few dark specks",
             agreement(|picture| {
                 let mut page = GrayImage::from_fn(300, 300, |x, y| Luma([235 + ((x * 7919 + y * 104_729) % 11) as u8]));
                 for (x, y, pixel) in large(&picture).enumerate_pixels() {
