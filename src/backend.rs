@@ -69,7 +69,7 @@ const AUTO_ORDER: [&str; 5] = ["cuda", "rocm", "metal", "vulkan", "wgpu"];
 impl Backend {
     /// The devices that it finds here, in the order of their indices. Nothing is opened but to learn a GPU's name.
     #[must_use]
-    pub fn devices(&self) -> Vec<Found> {
+    pub fn devices(&self) -> Vec<FoundDevice> {
         // Drivers can be broken in ways that Burn takes for its own faults.
         panics::catch(|| find(self.name)).unwrap_or_default()
     }
@@ -83,7 +83,7 @@ impl Backend {
 
 /// A device that a backend found.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundDevice {
     /// For the config: the backend's name, with an index from the second device on.
     pub name: String,
     /// The hardware, as its driver calls it.
@@ -125,7 +125,7 @@ pub(crate) fn check_name(name: &str) -> std::result::Result<(), String> {
 ///
 /// # Errors
 /// The name is unknown, the backend is not compiled in, or it has no such device that works here.
-pub fn select(name: &str) -> Result<Found> {
+pub fn select(name: &str) -> Result<FoundDevice> {
     if name == AUTO {
         return auto();
     }
@@ -159,7 +159,7 @@ fn elsewhere(but: &str) -> String {
 }
 
 /// The first GPU that works, or else the CPU.
-fn auto() -> Result<Found> {
+fn auto() -> Result<FoundDevice> {
     let known = |name: &&str| BACKENDS.iter().find(|b| b.name == *name && b.compiled);
     for backend in AUTO_ORDER.iter().filter_map(known) {
         let gpu = backend.devices().into_iter().find(|found| is_gpu(&found.device));
@@ -175,7 +175,7 @@ fn auto() -> Result<Found> {
 }
 
 /// Has a device compute something: drivers can be found that do not work.
-fn try_out(found: &Found, backend: &Backend) -> Result<()> {
+fn try_out(found: &FoundDevice, backend: &Backend) -> Result<()> {
     if backend.is_host() {
         return Ok(());
     }
@@ -210,11 +210,11 @@ pub(crate) fn host() -> Option<Device> {
     BACKENDS.iter().filter(|b| b.compiled && b.is_host()).find_map(|b| Some(find(b.name).pop()?.device))
 }
 
-fn find(name: &'static str) -> Vec<Found> {
+fn find(name: &'static str) -> Vec<FoundDevice> {
     let host = |device: Device| {
         let threads = rayon::current_num_threads();
         let hardware = format!("the CPU, {threads} thread{}", if threads == 1 { "" } else { "s" });
-        vec![Found { name: name.to_owned(), hardware, device }]
+        vec![FoundDevice { name: name.to_owned(), hardware, device }]
     };
     match name {
         #[cfg(feature = "flex")]
@@ -246,17 +246,17 @@ fn find(name: &'static str) -> Vec<Found> {
 mod gpu {
     use burn::tensor::{Device, DeviceType};
 
-    use super::Found;
+    use super::FoundDevice;
     use crate::panics;
 
     /// The devices of a kind, real GPUs before software that stands in for one.
-    pub(super) fn list(name: &'static str, kind: DeviceType) -> Vec<Found> {
+    pub(super) fn list(name: &'static str, kind: DeviceType) -> Vec<FoundDevice> {
         let mut devices = Device::enumerate(kind).into_vec();
         devices.sort_by_key(|device| !super::is_gpu(device));
         devices
             .into_iter()
             .enumerate()
-            .map(|(index, device)| Found {
+            .map(|(index, device)| FoundDevice {
                 name: if index == 0 { name.to_owned() } else { format!("{name}:{index}") },
                 hardware: hardware(&device),
                 device,

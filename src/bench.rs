@@ -8,7 +8,7 @@ use serde::Serialize;
 pub use crate::ops::stages::{STAGES, Stage, with_stage};
 use crate::{
     Error, Result,
-    backend::Found,
+    backend::FoundDevice,
     config::{Config, Operators},
     data::{Batch, BatchLoader, ImageSet},
     evaluation::rows,
@@ -48,7 +48,7 @@ pub struct Speed {
 ///
 /// # Errors
 /// The device fails.
-pub fn measure(found: &Found, operators: Operators, pictures: &ImageSet) -> Result<Speed> {
+pub fn measure(found: &FoundDevice, operators: Operators, pictures: &ImageSet) -> Result<Speed> {
     let device = &found.device;
     on_device(device, || {
         let net = LeNet5::seeded(1, device).with_operators(operators);
@@ -72,7 +72,7 @@ pub fn measure(found: &Found, operators: Operators, pictures: &ImageSet) -> Resu
 ///
 /// # Errors
 /// The device fails.
-pub fn training_speed(found: &Found, pictures: &ImageSet) -> Result<f64> {
+pub fn training_speed(found: &FoundDevice, pictures: &ImageSet) -> Result<f64> {
     on_device(&found.device, || training(&found.device, Operators::Fused, pictures, 64))
 }
 

@@ -33,7 +33,7 @@ pub struct Evaluation {
     /// How many were read wrongly.
     pub misses: usize,
     /// Precision and recall of each class.
-    pub classes: Vec<ClassFigures>,
+    pub classes: Vec<ClassMetrics>,
     /// `confusion[label][answer]`: how many pictures of a label got which answer.
     pub confusion: [[usize; CLASSES]; CLASSES],
     /// How sure the net was against how often it was right, from the least sure to the surest.
@@ -98,7 +98,7 @@ impl DeadUnits {
 
 /// One class's share in an [`Evaluation`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ClassFigures {
+pub struct ClassMetrics {
     /// The label.
     pub class: usize,
     /// How many pictures carry it.
@@ -111,26 +111,34 @@ pub struct ClassFigures {
 
 /// What an evaluation counts on its way.
 #[derive(Default)]
-struct Count {
+struct Tally {
     confusion: [[usize; CLASSES]; CLASSES],
     loss: f64,
-    /// Pictures, hits and the sum of confidences of each bin.
-    bins: [(usize, usize, f64); BINS],
+    bins: [Bin; BINS],
     misses: Vec<Miss>,
 }
 
-impl Count {
+/// What is counted of the pictures in a bin of confidence.
+#[derive(Default)]
+struct Bin {
+    images: usize,
+    correct: usize,
+    /// The sum of the probabilities of their answers.
+    confidence: f64,
+}
+
+impl Tally {
     fn add(&mut self, index: usize, label: usize, logits: &[f32; CLASSES]) {
-        let answer = largest(logits);
+        let answer = argmax(logits);
         let loss = cross_entropy(logits, label);
         let probability = (-cross_entropy(logits, answer)).exp();
         self.confusion[label][answer] += 1;
         self.loss += loss;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10; NaN becomes 0")]
         let bin = ((probability * BINS as f64) as usize).min(BINS - 1);
-        self.bins[bin].0 += 1;
-        self.bins[bin].1 += usize::from(label == answer);
-        self.bins[bin].2 += probability;
+        self.bins[bin].images += 1;
+        self.bins[bin].correct += usize::from(label == answer);
+        self.bins[bin].confidence += probability;
         if label != answer {
             self.misses.push(Miss { index, label, answer, probability, probability_of_label: (-loss).exp() });
         }
@@ -139,28 +147,28 @@ impl Count {
     fn finish(mut self) -> Evaluation {
         let confusion = self.confusion;
         let images: usize = confusion.as_flattened().iter().sum();
-        let hits: usize = (0..CLASSES).map(|c| confusion[c][c]).sum();
+        let correct: usize = (0..CLASSES).map(|c| confusion[c][c]).sum();
         let classes = (0..CLASSES)
             .map(|class| {
                 let labelled = confusion[class].iter().sum();
                 let answered = confusion.iter().map(|row| row[class]).sum();
-                let right = confusion[class][class];
-                ClassFigures {
+                let correct = confusion[class][class];
+                ClassMetrics {
                     class,
                     images: labelled,
-                    precision: share(right, answered),
-                    recall: share(right, labelled),
+                    precision: fraction(correct, answered),
+                    recall: fraction(correct, labelled),
                 }
             })
             .collect();
         let calibration: Vec<CalibrationBin> = self
             .bins
             .iter()
-            .filter(|(images, ..)| *images > 0)
-            .map(|&(images, hits, confidence)| CalibrationBin {
-                images,
-                confidence: confidence / images as f64,
-                accuracy: hits as f64 / images as f64,
+            .filter(|bin| bin.images > 0)
+            .map(|bin| CalibrationBin {
+                images: bin.images,
+                confidence: bin.confidence / bin.images as f64,
+                accuracy: bin.correct as f64 / bin.images as f64,
             })
             .collect();
         let gap = |bin: &CalibrationBin| (bin.confidence - bin.accuracy).abs() * bin.images as f64;
@@ -169,8 +177,8 @@ impl Count {
         Evaluation {
             images,
             loss: self.loss / images.max(1) as f64,
-            accuracy: share(hits, images).unwrap_or(0.0),
-            misses: images - hits,
+            accuracy: fraction(correct, images).unwrap_or(0.0),
+            misses: images - correct,
             classes,
             confusion,
             calibration_error: calibration.iter().map(gap).sum::<f64>() / images.max(1) as f64,
@@ -180,7 +188,7 @@ impl Count {
     }
 }
 
-fn share(part: usize, whole: usize) -> Option<f64> {
+fn fraction(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
@@ -193,19 +201,19 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
         return Err(Error::Data("there are no pictures in this split".into()));
     }
     let loader = BatchLoader::new(set.clone(), BATCH_SIZE, device.clone());
-    let mut count = Count::default();
+    let mut tally = Tally::default();
     let mut index = 0;
     for batch in loader.iter() {
         let batch = batch.map_err(|e| Error::Data(e.to_string()))?;
         for logits in rows(net.forward(batch.images))? {
-            count.add(index, usize::from(set.label(index)), &logits);
+            tally.add(index, usize::from(set.label(index)), &logits);
             index += 1;
         }
     }
-    if !count.loss.is_finite() {
+    if !tally.loss.is_finite() {
         return Err(Error::Data("the net's answers are no numbers: its parameters are damaged or diverged".into()));
     }
-    Ok(count.finish())
+    Ok(tally.finish())
 }
 
 /// Which units never fire for the first thousand pictures of a set.
@@ -228,7 +236,7 @@ pub fn dead_units(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<DeadU
         }
     }
     let [c1, c3, c5, f6] =
-        strongest.map(|units| share(units.iter().filter(|unit| **unit <= 0.0).count(), units.len()).unwrap_or(0.0));
+        strongest.map(|units| fraction(units.iter().filter(|unit| **unit <= 0.0).count(), units.len()).unwrap_or(0.0));
     Ok(DeadUnits { c1, c3, c5, f6 })
 }
 
@@ -238,14 +246,14 @@ pub(crate) fn rows(tensor: Tensor<2>) -> Result<Vec<[f32; CLASSES]>> {
     Ok(values.as_chunks().0.to_vec())
 }
 
-/// The place of the largest value, the first of equals.
-pub(crate) fn largest(values: &[f32; CLASSES]) -> usize {
+/// The index of the largest value, the first of equals.
+pub(crate) fn argmax(values: &[f32; CLASSES]) -> usize {
     (1..CLASSES).fold(0, |best, i| if values[i] > values[best] { i } else { best })
 }
 
 /// Cross-entropy in nats, `ln Σ exp zₖ - z_label`. The assignment's formula has the prediction where the label belongs.
 fn cross_entropy(logits: &[f32; CLASSES], label: usize) -> f64 {
-    let top = f64::from(logits[largest(logits)]);
+    let top = f64::from(logits[argmax(logits)]);
     let sum: f64 = logits.iter().map(|z| (f64::from(*z) - top).exp()).sum();
     top + sum.ln() - f64::from(logits[label])
 }

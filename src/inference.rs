@@ -62,27 +62,27 @@ impl Trained {
         rows(self.net.probabilities(images_tensor(pictures, self.config.data.scale, &self.device)))
     }
 
-    /// Reads picture files; each has its own result.
+    /// Classifies picture files; each has its own result.
     ///
     /// # Errors
     /// The backend fails.
-    pub fn read(&self, paths: &[PathBuf]) -> Result<Vec<Result<Reading>>> {
+    pub fn predict(&self, paths: &[PathBuf]) -> Result<Vec<Result<Prediction>>> {
         paths
             .iter()
             .map(|path| match read_picture(path) {
                 Err(error) => Ok(Err(error)),
                 Ok(picture) => {
                     let probabilities = self.probabilities(&[picture])?;
-                    Ok(Ok(Reading::new(path.clone(), &probabilities[0])))
+                    Ok(Ok(Prediction::new(path.clone(), &probabilities[0])))
                 }
             })
             .collect()
     }
 }
 
-/// What a net reads in a picture.
+/// What a net answers to a picture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Reading {
+pub struct Prediction {
     /// The picture's file.
     #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
@@ -108,7 +108,7 @@ pub struct Guess {
     pub probability: f32,
 }
 
-impl Reading {
+impl Prediction {
     fn new(path: PathBuf, probabilities: &[f32; 10]) -> Self {
         let mut ranking: Vec<Guess> =
             probabilities.iter().enumerate().map(|(digit, p)| Guess { digit, probability: *p }).collect();

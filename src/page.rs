@@ -24,7 +24,7 @@ use crate::{
     evaluation::{DeadUnits, Evaluation, Miss},
     files::write_atomically,
     model::LeNet5,
-    report::{EpochReport, Figures, Report, Status},
+    report::{EpochReport, Report, SplitMetrics, Status},
 };
 
 /// At how many moments of an epoch its learning rate is drawn.
@@ -60,14 +60,14 @@ impl Run {
     #[must_use]
     pub fn charts(&self) -> Vec<Chart> {
         let epochs = &self.report.epochs;
-        let both = |of: fn(&Figures) -> f64| {
+        let both = |of: fn(&SplitMetrics) -> f64| {
             let valid = epochs.iter().filter_map(|e| Some((e.epoch as f64, of(&e.valid?)))).collect();
             vec![
                 line("training", 0, epochs.iter().map(|e| (e.epoch as f64, of(&e.train))).collect()),
                 line("validation", 1, valid),
             ]
         };
-        let mut errors = both(|figures| 1.0 - figures.accuracy);
+        let mut errors = both(|metrics| 1.0 - metrics.accuracy);
         if let (Some(test), Some(best)) = (&self.report.test, self.report.best_epoch) {
             errors.push(Series { dots: true, ..line("test", 2, vec![(best as f64, 1.0 - test.accuracy)]) });
         }
@@ -82,7 +82,7 @@ impl Run {
         };
         let mut charts = vec![
             Chart::new("error", "epoch", "error rate", true, errors),
-            Chart::new("loss", "epoch", "loss", false, both(|figures| figures.loss)),
+            Chart::new("loss", "epoch", "loss", false, both(|metrics| metrics.loss)),
             Chart {
                 log_y: false,
                 ..Chart::new("learning-rate", "epoch", "learning rate", false, vec![line("", 0, rates)])
@@ -160,10 +160,10 @@ pub fn comparison_charts(runs: &[Run]) -> Vec<Chart> {
     // Where every run has one, the validation set tells what an epoch came to; over the epoch itself the net changes.
     let validated = runs.iter().flat_map(|run| &run.report.epochs).all(|e| e.valid.is_some());
     let of = if validated { "validation" } else { "training" };
-    let figures = |e: &EpochReport| if validated { e.valid } else { Some(e.train) };
+    let metrics = |e: &EpochReport| if validated { e.valid } else { Some(e.train) };
     vec![
-        Chart::new("error", "epoch", &format!("error rate, {of}"), true, each(&|e| Some(1.0 - figures(e)?.accuracy))),
-        Chart::new("loss", "epoch", &format!("loss, {of}"), false, each(&|e| Some(figures(e)?.loss))),
+        Chart::new("error", "epoch", &format!("error rate, {of}"), true, each(&|e| Some(1.0 - metrics(e)?.accuracy))),
+        Chart::new("loss", "epoch", &format!("loss, {of}"), false, each(&|e| Some(metrics(e)?.loss))),
     ]
 }
 

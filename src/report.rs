@@ -71,7 +71,7 @@ pub struct Versions {
 
 /// Loss and accuracy on one set of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
+pub struct SplitMetrics {
     /// Mean loss of a picture: cross-entropy in nats, with label smoothing where the run has it.
     pub loss: f64,
     /// The share read rightly, 0 to 1.
@@ -84,9 +84,9 @@ pub struct EpochReport {
     /// Its number, from 1.
     pub epoch: usize,
     /// Over the epoch, while the parameters changed.
-    pub train: Figures,
+    pub train: SplitMetrics,
     /// After the epoch; none without a validation set.
-    pub valid: Option<Figures>,
+    pub valid: Option<SplitMetrics>,
     /// The learning rate of its last step.
     pub learning_rate: f64,
     /// Training and validation, in seconds.
@@ -99,12 +99,12 @@ impl EpochReport {
     /// The epoch in one line, `epochs` being those of the whole run.
     #[must_use]
     pub fn in_one_line(&self, epochs: usize) -> String {
-        let figures = |f: &Figures| format!("loss {:.4} accuracy {:6.2} %", f.loss, f.accuracy * 100.0);
-        let valid = self.valid.as_ref().map_or(String::new(), |v| format!(" | valid {}", figures(v)));
+        let metrics = |m: &SplitMetrics| format!("loss {:.4} accuracy {:6.2} %", m.loss, m.accuracy * 100.0);
+        let valid = self.valid.as_ref().map_or(String::new(), |v| format!(" | valid {}", metrics(v)));
         format!(
             "epoch {:>2}/{epochs} | train {}{valid} | {:.1} s, {:.0} images/s",
             self.epoch,
-            figures(&self.train),
+            metrics(&self.train),
             self.seconds,
             self.images_per_second,
         )
@@ -193,8 +193,8 @@ mod tests {
         for (i, valid) in valid.iter().enumerate() {
             report.push(EpochReport {
                 epoch: i + 1,
-                train: Figures { loss: 1.0, accuracy: 0.5 },
-                valid: valid.map(|(accuracy, loss)| Figures { loss, accuracy }),
+                train: SplitMetrics { loss: 1.0, accuracy: 0.5 },
+                valid: valid.map(|(accuracy, loss)| SplitMetrics { loss, accuracy }),
                 learning_rate: 0.1,
                 seconds: 1.0,
                 images_per_second: 1.0,

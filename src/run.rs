@@ -7,7 +7,7 @@ use burn::{lr_scheduler::LrSchedulerRecord, optim::OptimizerRecord, tensor::Devi
 use crate::{
     Error, Result,
     artifacts::{Existing, RunDir},
-    backend::{AUTO, Found, select},
+    backend::{AUTO, FoundDevice, select},
     config::Config,
     data::{ImageSet, Splits},
     evaluation::{dead_units, evaluate},
@@ -41,7 +41,7 @@ pub fn train(
     interrupter: &Interrupter,
 ) -> Result<Report> {
     config.validate()?;
-    let Found { name, hardware, device } = select(&config.backend)?;
+    let FoundDevice { name, hardware, device } = select(&config.backend)?;
     if config.backend == AUTO && progress != Progress::None {
         say(format!("the backend is {name}, {hardware}"));
     }

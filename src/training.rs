@@ -24,14 +24,14 @@ use burn::{
 pub(crate) use self::sgd::optimizer;
 pub use self::{
     display::Progress,
-    step::{Figures, OnDevice, Outcome},
+    step::{BatchMetrics, BatchOutput, OnDevice},
 };
 use self::{
-    logs::Logs,
-    metrics::{Figure, MeanOverPictures},
+    logs::MetricLogs,
+    metrics::{MeanOverImages, Metric},
     recorder::Recorder,
     schedule::Scheduler,
-    state::SharedJournal,
+    state::SharedState,
     tensorboard::EventFile,
 };
 use crate::{
@@ -73,20 +73,20 @@ pub(crate) fn learn(
 
     let events =
         config.logging.tensorboard.then(|| EventFile::create(&run.tensorboard(), &report.epochs)).transpose()?;
-    let journal = SharedJournal::new(report);
-    let recorder = Recorder::new(progress, journal.clone(), run.clone(), events, schedule.clone(), interrupter.clone());
+    let state = SharedState::new(report);
+    let recorder = Recorder::new(progress, state.clone(), run.clone(), events, schedule.clone(), interrupter.clone());
     let mut training = SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(valid))
-        .metrics((MeanOverPictures::new(Figure::Loss), MeanOverPictures::new(Figure::Accuracy)))
+        .metrics((MeanOverImages::new(Metric::Loss), MeanOverImages::new(Metric::Accuracy)))
         .metric_train_numeric(LearningRateMetric::new())
-        .with_metric_logger(Logs::new(run.clone(), journal.clone(), interrupter.clone()))
+        .with_metric_logger(MetricLogs::new(run.clone(), state.clone(), interrupter.clone()))
         .with_default_checkpointers()
-        .with_checkpointing_strategy(KeepLatestAndBest { journal: journal.clone(), kept: run.checkpoints() })
+        .with_checkpointing_strategy(KeepLatestAndBest { state: state.clone(), kept: run.checkpoints() })
         .with_application_logger(None)
         .renderer(Box::new(recorder))
         .with_interrupter(interrupter.clone())
         .num_epochs(config.training.epochs);
     if config.training.patience > 0 {
-        training = training.early_stopping(Patience { journal: journal.clone(), epochs: config.training.patience });
+        training = training.early_stopping(Patience { state: state.clone(), epochs: config.training.patience });
     }
     if done > 0 {
         training = training.checkpoint(done);
@@ -95,15 +95,15 @@ pub(crate) fn learn(
     let optimizer = optimizer(&config.optimizer, config.operators, device);
     let outcome = panics::catch(|| training.launch(Learner::new(net, optimizer, Scheduler::new(schedule))));
 
-    let mut journal = journal.lock();
-    let report = journal.report.clone();
+    let mut state = state.lock();
+    let report = state.report.clone();
     let failure = match outcome {
         Err(message) => Some(panicked(&message)),
-        Ok(result) => journal
+        Ok(result) => state
             .failure
             .take()
             .or_else(|| result.error.map(|e| Error::Training(e.to_string())))
-            .or_else(|| journal.stopped.take().map(|why| interrupted(&why, &report))),
+            .or_else(|| state.stopped.take().map(|why| interrupted(&why, &report))),
     };
     let Some(failure) = failure else { return Ok(report) };
     let status = match failure {
@@ -134,13 +134,13 @@ fn panicked(message: &str) -> Error {
 
 /// Keeps the checkpoints that can still be needed: the latest, to resume from, and the best.
 struct KeepLatestAndBest {
-    journal: SharedJournal,
+    state: SharedState,
     kept: Vec<usize>,
 }
 
 impl CheckpointingStrategy for KeepLatestAndBest {
     fn checkpointing(&mut self, epoch: usize, _: &EventStoreClient) -> Vec<CheckpointingAction> {
-        let best = self.journal.lock().report.best_epoch;
+        let best = self.state.lock().report.best_epoch;
         let (keep, drop): (Vec<_>, Vec<_>) =
             self.kept.iter().copied().partition(|e| e + KEPT_CHECKPOINTS > epoch || Some(*e) == best);
         self.kept = keep;
@@ -152,12 +152,12 @@ impl CheckpointingStrategy for KeepLatestAndBest {
 /// Early stopping from the run's figures, which a resumed run has too.
 #[derive(Clone)]
 struct Patience {
-    journal: SharedJournal,
+    state: SharedState,
     epochs: usize,
 }
 
 impl EarlyStoppingStrategy for Patience {
     fn should_stop(&mut self, _: usize, _: &EventStoreClient) -> bool {
-        self.journal.lock().report.stalled(self.epochs)
+        self.state.lock().report.stalled(self.epochs)
     }
 }

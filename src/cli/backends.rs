@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{print, print_json};
 use crate::{
     Result,
-    backend::{BACKENDS, Backend, Found},
+    backend::{BACKENDS, Backend, FoundDevice},
     bench::training_speed,
     data::{ImageSet, load_mnist},
     terminal::say,
@@ -56,7 +56,7 @@ impl BackendsArgs {
     }
 }
 
-fn measured(found: Found, pictures: Option<&ImageSet>) -> DeviceRow {
+fn measured(found: FoundDevice, pictures: Option<&ImageSet>) -> DeviceRow {
     let speed = pictures.map(|pictures| {
         say(format!("measuring {} …", found.name));
         training_speed(&found, pictures)

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{percent, print, print_json};
 use crate::{
     Error, Result,
-    inference::{Reading, Trained},
+    inference::{Prediction, Trained},
     terminal::say,
 };
 
@@ -32,16 +32,16 @@ pub(super) struct PredictArgs {
 impl PredictArgs {
     pub(super) fn run(self) -> Result<()> {
         let trained = Trained::load(&self.run, self.backend.as_deref())?;
-        let results = trained.read(&self.pictures)?;
+        let results = trained.predict(&self.pictures)?;
         let failed = results.iter().filter(|result| result.is_err()).count();
         let mut lines = String::new();
         let mut entries = Vec::new();
         for (path, result) in self.pictures.iter().zip(results) {
             match result {
-                Ok(mut reading) => {
-                    reading.ranking.truncate(self.top.into());
-                    lines += &line(&reading);
-                    entries.push(json!(reading));
+                Ok(mut prediction) => {
+                    prediction.ranking.truncate(self.top.into());
+                    lines += &line(&prediction);
+                    entries.push(json!(prediction));
                 }
                 Err(error) => {
                     say(format!("error: {error}"));
@@ -59,8 +59,8 @@ impl PredictArgs {
 }
 
 /// One picture in one line: its path, then each digit with its probability.
-fn line(reading: &Reading) -> String {
+fn line(prediction: &Prediction) -> String {
     let guesses: Vec<String> =
-        reading.ranking.iter().map(|g| format!("{} {}", g.digit, percent(g.probability.into()))).collect();
-    format!("{}  {}\n", reading.path.display(), guesses.join("  "))
+        prediction.ranking.iter().map(|g| format!("{} {}", g.digit, percent(g.probability.into()))).collect();
+    format!("{}  {}\n", prediction.path.display(), guesses.join("  "))
 }

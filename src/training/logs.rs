@@ -19,13 +19,13 @@ use burn::train::{
     },
 };
 
-use super::state::SharedJournal;
+use super::state::SharedState;
 use crate::{Error, Result, artifacts::RunDir};
 
 /// Burn's metric logs, written when there is enough to write.
-pub(super) struct Logs {
+pub(super) struct MetricLogs {
     run: Arc<RunDir>,
-    journal: SharedJournal,
+    state: SharedState,
     interrupter: Interrupter,
     names: HashMap<MetricId, Arc<String>>,
     /// The epoch and split that the files are of.
@@ -33,9 +33,9 @@ pub(super) struct Logs {
     files: HashMap<MetricId, (PathBuf, BufWriter<File>)>,
 }
 
-impl Logs {
-    pub(super) fn new(run: Arc<RunDir>, journal: SharedJournal, interrupter: Interrupter) -> Self {
-        Self { run, journal, interrupter, names: HashMap::new(), of: (0, Split::Train), files: HashMap::new() }
+impl MetricLogs {
+    pub(super) fn new(run: Arc<RunDir>, state: SharedState, interrupter: Interrupter) -> Self {
+        Self { run, state, interrupter, names: HashMap::new(), of: (0, Split::Train), files: HashMap::new() }
     }
 
     /// Writes what is left of the last split.
@@ -68,13 +68,13 @@ impl Logs {
 
     fn note(&self, outcome: Result<()>) {
         if let Err(error) = outcome {
-            self.journal.lock().failure.get_or_insert(error);
+            self.state.lock().failure.get_or_insert(error);
             self.interrupter.stop(Some("the metric logs could not be written"));
         }
     }
 }
 
-impl MetricLogger for Logs {
+impl MetricLogger for MetricLogs {
     fn log(&mut self, update: MetricsUpdate, epoch: usize, split: &Split) {
         let outcome = self.write(&update, epoch, split);
         self.note(outcome);

@@ -1,31 +1,31 @@
-//! Loss and accuracy for the learner: means over pictures, read back from a device many mini-batches at once.
+//! Loss and accuracy for the learner: means over images, read from a device for many mini-batches at once.
 
 use std::sync::Arc;
 
 use burn::{
     tensor::{Tensor, TensorReadError},
     train::metric::{
-        Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
+        Metric as BurnMetric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
         SerializedEntry,
         state::{FormatOptions, NumericMetricState},
     },
 };
 
-use super::step::{Figures, Outcome};
+use super::step::{BatchMetrics, BatchOutput};
 
-/// Mini-batches whose figures a device hands over together.
-const TOGETHER: usize = 32;
+/// Mini-batches whose metrics are read from a device together.
+const READ_EVERY: usize = 32;
 
-/// A figure of a mini-batch.
+/// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Figure {
-    /// The mean loss of a picture.
+pub(super) enum Metric {
+    /// The mean loss of an image.
     Loss,
-    /// The share of pictures read rightly, in percent.
+    /// Correctly classified images, in percent.
     Accuracy,
 }
 
-impl Figure {
+impl Metric {
     /// The name under which the learner logs it.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -38,20 +38,20 @@ impl Figure {
         (self == Self::Accuracy).then_some("%")
     }
 
-    /// The mean over the pictures of some mini-batches, and how many pictures that were.
-    fn mean(self, outcomes: &[Outcome]) -> Result<(f64, usize), TensorReadError> {
-        let (mut sum, mut pictures) = (0.0, 0);
+    /// The mean over all images of several mini-batches, and how many images these are.
+    fn mean(self, outputs: &[BatchOutput]) -> Result<(f64, usize), TensorReadError> {
+        let (mut sum, mut images) = (0.0, 0);
         let (mut losses, mut sizes, mut logits, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for outcome in outcomes {
-            pictures += outcome.pictures;
-            match (self, &outcome.figures) {
-                (Self::Loss, Figures::Known { loss, .. }) => sum += loss * outcome.pictures as f64,
-                (Self::Accuracy, Figures::Known { hits, .. }) => sum += *hits as f64,
-                (Self::Loss, Figures::OnDevice(tensors)) => {
+        for output in outputs {
+            images += output.images;
+            match (self, &output.metrics) {
+                (Self::Loss, BatchMetrics::Known { loss, .. }) => sum += loss * output.images as f64,
+                (Self::Accuracy, BatchMetrics::Known { correct, .. }) => sum += *correct as f64,
+                (Self::Loss, BatchMetrics::OnDevice(tensors)) => {
                     losses.push(tensors.loss.clone());
-                    sizes.push(outcome.pictures as f64);
+                    sizes.push(output.images as f64);
                 }
-                (Self::Accuracy, Figures::OnDevice(tensors)) => {
+                (Self::Accuracy, BatchMetrics::OnDevice(tensors)) => {
                     logits.push(tensors.logits.clone());
                     targets.push(tensors.targets.clone());
                 }
@@ -66,55 +66,55 @@ impl Figure {
             sum += answers.equal(Tensor::cat(targets, 0)).int().sum().try_into_scalar::<f64>()?;
         }
         let percent = if self == Self::Accuracy { 100.0 } else { 1.0 };
-        Ok((sum * percent / pictures as f64, pictures))
+        Ok((sum * percent / images as f64, images))
     }
 }
 
-/// The mean of a figure over all pictures. Burn's own loss weights every batch alike, the last and smaller one too.
+/// The mean of a metric over all images. Burn's `LossMetric` gives the last, smaller mini-batch the weight of a full one.
 #[derive(Clone)]
-pub(super) struct MeanOverPictures {
-    figure: Figure,
+pub(super) struct MeanOverImages {
+    metric: Metric,
     name: MetricName,
     state: NumericMetricState,
-    /// What is still on a device.
-    waiting: Vec<Outcome>,
-    /// What the dashboard shows.
+    /// Outputs not read from the device yet.
+    waiting: Vec<BatchOutput>,
+    /// The text that the dashboard shows.
     shown: String,
 }
 
-impl MeanOverPictures {
-    pub(super) fn new(figure: Figure) -> Self {
-        let name = Arc::new(figure.name().to_owned());
-        Self { figure, name, state: NumericMetricState::default(), waiting: Vec::new(), shown: String::new() }
+impl MeanOverImages {
+    pub(super) fn new(metric: Metric) -> Self {
+        let name = Arc::new(metric.name().to_owned());
+        Self { metric, name, state: NumericMetricState::default(), waiting: Vec::new(), shown: String::new() }
     }
 
     fn format(&self) -> FormatOptions {
         let options = FormatOptions::new(self.name());
-        match self.figure.unit() {
+        match self.metric.unit() {
             Some(unit) => options.unit(unit).precision(2),
             None => options.precision(4),
         }
     }
 
-    /// Reads what was waiting.
+    /// Reads the waiting outputs.
     fn read(&mut self) -> Result<(), TensorReadError> {
         let waiting = std::mem::take(&mut self.waiting);
         if !waiting.is_empty() {
-            let (mean, pictures) = self.figure.mean(&waiting)?;
-            self.state.update(mean, pictures);
+            let (mean, images) = self.metric.mean(&waiting)?;
+            self.state.update(mean, images);
         }
         Ok(())
     }
 }
 
-impl Metric for MeanOverPictures {
-    type Input = Outcome;
+impl BurnMetric for MeanOverImages {
+    type Input = BatchOutput;
 
-    fn update(&mut self, outcome: &Outcome, metadata: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
-        self.waiting.push(outcome.clone());
-        let at_hand = matches!(outcome.figures, Figures::Known { .. });
-        if !at_hand && self.waiting.len() < TOGETHER && !metadata.progress.is_completed() {
-            // The last figures are still shown, and nothing is logged.
+    fn update(&mut self, output: &BatchOutput, metadata: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+        self.waiting.push(output.clone());
+        let known = matches!(output.metrics, BatchMetrics::Known { .. });
+        if !known && self.waiting.len() < READ_EVERY && !metadata.progress.is_completed() {
+            // The text of the last reading stays, and nothing is logged.
             return Ok(SerializedEntry::new(self.shown.clone(), String::new()));
         }
         self.read()?;
@@ -138,12 +138,12 @@ impl Metric for MeanOverPictures {
     }
 
     fn attributes(&self) -> MetricAttributes {
-        let unit = self.figure.unit().map(ToOwned::to_owned);
-        NumericAttributes { unit, higher_is_better: self.figure == Figure::Accuracy }.into()
+        let unit = self.metric.unit().map(ToOwned::to_owned);
+        NumericAttributes { unit, higher_is_better: self.metric == Metric::Accuracy }.into()
     }
 }
 
-impl Numeric for MeanOverPictures {
+impl Numeric for MeanOverImages {
     fn value(&self) -> Option<NumericEntry> {
         self.waiting.is_empty().then(|| self.state.current_value())
     }
@@ -167,38 +167,38 @@ mod tests {
     use super::*;
     use crate::training::step::OnDevice;
 
-    /// Some mini-batches of four pictures and a last one of three, as numbers and as a device's tensors.
-    fn outcomes() -> Vec<[Outcome; 2]> {
-        let outcome = |index: usize| {
-            let pictures = if index == 69 { 3 } else { 4 };
-            let (hits, loss) = (index % (pictures + 1), index as f32 / 8.0);
+    /// Mini-batches of four images and a last one of three, as numbers and as tensors on a device.
+    fn outputs() -> Vec<[BatchOutput; 2]> {
+        let output = |index: usize| {
+            let images = if index == 69 { 3 } else { 4 };
+            let (correct, loss) = (index % (images + 1), index as f32 / 8.0);
             let device = Device::flex();
-            // The label is 2 for all; the answer is 2 for the hits, else 7.
-            let logit = |at: usize| if at % 10 == if at / 10 < hits { 2 } else { 7 } { 1.0 } else { 0.0 };
-            let logits: Vec<f32> = (0..pictures * 10).map(logit).collect();
+            // The label is always 2; the answer is 2 where it is correct, else 7.
+            let logit = |at: usize| if at % 10 == if at / 10 < correct { 2 } else { 7 } { 1.0 } else { 0.0 };
+            let logits: Vec<f32> = (0..images * 10).map(logit).collect();
             let tensors = OnDevice {
                 loss: Tensor::from_data(TensorData::from([loss]), &device),
-                logits: Tensor::from_data(TensorData::new(logits, [pictures, 10]), &device),
-                targets: Tensor::from_data(TensorData::new(vec![2; pictures], [pictures]), &device),
+                logits: Tensor::from_data(TensorData::new(logits, [images, 10]), &device),
+                targets: Tensor::from_data(TensorData::new(vec![2; images], [images]), &device),
             };
-            [Figures::Known { loss: loss.into(), hits }, Figures::OnDevice(Box::new(tensors))]
-                .map(|figures| Outcome { pictures, figures })
+            [BatchMetrics::Known { loss: loss.into(), correct }, BatchMetrics::OnDevice(Box::new(tensors))]
+                .map(|metrics| BatchOutput { images, metrics })
         };
-        (0..70).map(outcome).collect()
+        (0..70).map(output).collect()
     }
 
     #[test]
-    fn figures_of_a_device_come_later_and_to_the_same() {
-        for figure in [Figure::Loss, Figure::Accuracy] {
-            let mut metrics = [MeanOverPictures::new(figure), MeanOverPictures::new(figure)];
+    fn metrics_read_from_a_device_come_later_and_are_the_same() {
+        for metric in [Metric::Loss, Metric::Accuracy] {
+            let mut metrics = [MeanOverImages::new(metric), MeanOverImages::new(metric)];
             let mut logged = [0, 0];
             // Twice, as in two epochs.
             for _ in 0..2 {
-                for (index, outcomes) in outcomes().iter().enumerate() {
+                for (index, outputs) in outputs().iter().enumerate() {
                     let progress = Progress::new((4 * (index + 1)).min(279), 279, None);
                     let metadata = MetricMetadata { progress, iteration: Some(index), lr: None };
-                    for ((metric, outcome), logged) in metrics.iter_mut().zip(outcomes).zip(&mut logged) {
-                        let entry = metric.update(outcome, &metadata).unwrap();
+                    for ((metric, output), logged) in metrics.iter_mut().zip(outputs).zip(&mut logged) {
+                        let entry = metric.update(output, &metadata).unwrap();
                         *logged += usize::from(!entry.is_not_available());
                         assert_eq!(entry.is_not_available(), metric.value().is_none());
                     }

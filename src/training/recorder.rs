@@ -14,15 +14,15 @@ use burn::train::{
 
 use super::{
     display::{Display, Progress, listen_for_ctrl_c},
-    metrics::Figure,
-    state::SharedJournal,
+    metrics::Metric,
+    state::SharedState,
     tensorboard::EventFile,
 };
 use crate::{
     Error,
     artifacts::RunDir,
     config::Schedule,
-    report::{EpochReport, Figures},
+    report::{EpochReport, SplitMetrics},
     terminal::say,
 };
 
@@ -36,14 +36,14 @@ struct Partial {
 }
 
 impl Partial {
-    fn figures(self) -> Option<Figures> {
-        Some(Figures { loss: self.loss?, accuracy: self.accuracy? })
+    fn metrics(self) -> Option<SplitMetrics> {
+        Some(SplitMetrics { loss: self.loss?, accuracy: self.accuracy? })
     }
 }
 
 /// Collects, keeps and shows the figures of each epoch.
 pub(super) struct Recorder {
-    journal: SharedJournal,
+    state: SharedState,
     run: Arc<RunDir>,
     events: Option<EventFile>,
     schedule: Schedule,
@@ -60,16 +60,16 @@ pub(super) struct Recorder {
 impl Recorder {
     pub(super) fn new(
         progress: Progress,
-        journal: SharedJournal,
+        state: SharedState,
         run: Arc<RunDir>,
         events: Option<EventFile>,
         schedule: Schedule,
         interrupter: Interrupter,
     ) -> Self {
-        let done = journal.lock().report.epochs.len();
+        let done = state.lock().report.epochs.len();
         let display = Display::new(progress, done, &interrupter);
         Self {
-            journal,
+            state,
             run,
             events,
             schedule,
@@ -93,9 +93,9 @@ impl Recorder {
         let MetricState::Numeric(entry, Some(NumericEntry::Final(value))) = state else { return };
         let split = if self.in_training { &mut self.train } else { &mut self.valid };
         let Some(name) = self.names.get(&entry.metric_id).map(|name| name.as_str()) else { return };
-        if name == Figure::Loss.name() {
+        if name == Metric::Loss.name() {
             split.loss = Some(*value);
-        } else if name == Figure::Accuracy.name() {
+        } else if name == Metric::Accuracy.name() {
             // A mean of percentages, batch by batch: the count behind it is a whole number.
             split.accuracy = Some((*value / 100.0 * split.images).round() / split.images);
         }
@@ -106,12 +106,12 @@ impl Recorder {
         if self.interrupter.should_stop() {
             return;
         }
-        let mut journal = self.journal.lock();
-        let report = &mut journal.report;
-        let valid = if report.valid_images > 0 { self.valid.figures() } else { None };
-        let Some(train) = self.train.figures() else { return };
-        if !train.loss.is_finite() || valid.is_some_and(|figures| !figures.loss.is_finite()) {
-            journal.failure = Some(Error::Diverged { epoch });
+        let mut state = self.state.lock();
+        let report = &mut state.report;
+        let valid = if report.valid_images > 0 { self.valid.metrics() } else { None };
+        let Some(train) = self.train.metrics() else { return };
+        if !train.loss.is_finite() || valid.is_some_and(|valid| !valid.loss.is_finite()) {
+            state.failure = Some(Error::Diverged { epoch });
             self.interrupter.stop(Some("the loss is no longer a finite number"));
             return;
         }
@@ -127,10 +127,10 @@ impl Recorder {
         let written = self.run.write_report(report);
         let written = written.and_then(|()| self.events.as_ref().map_or(Ok(()), |events| events.append(&entry)));
         if let Err(error) = written {
-            journal.failure = Some(error);
+            state.failure = Some(error);
             self.interrupter.stop(Some("the report could not be written"));
         }
-        drop(journal);
+        drop(state);
         let line = entry.in_one_line(self.epochs);
         match &self.display {
             Display::Bar(bar) => bar.suspend(|| say(&line)),
@@ -160,7 +160,7 @@ impl TrainingProgressLogger for Recorder {
         let partial = if self.in_training { &mut self.train } else { &mut self.valid };
         *partial = Partial { images: items as f64, ..Partial::default() };
         self.began = Instant::now();
-        let epoch = self.journal.lock().report.epochs.len() + 1;
+        let epoch = self.state.lock().report.epochs.len() + 1;
         match &mut self.display {
             Display::Dashboard(dashboard) => dashboard.start_split(split, items),
             Display::Bar(bar) => {
@@ -224,12 +224,12 @@ impl MetricsRendererTraining for Recorder {
     fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn std::error::Error>> {
         {
             // Burn's dashboard forgets both when it closes.
-            let mut journal = self.journal.lock();
+            let mut state = self.state.lock();
             if let Some(error) = self.interrupter.error() {
-                journal.failure.get_or_insert(Error::Training(error.to_string()));
+                state.failure.get_or_insert(Error::Training(error.to_string()));
             }
             if let Some(stop) = self.interrupter.interruption() {
-                journal.stopped = Some(stop.reason.unwrap_or_else(|| "stopped".into()));
+                state.stopped = Some(stop.reason.unwrap_or_else(|| "stopped".into()));
             }
         }
         self.dashboard().map_or(Ok(()), |dashboard| dashboard.on_train_end(summary))

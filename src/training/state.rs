@@ -1,29 +1,29 @@
-//! What the learner, its logs and the recorder share.
+//! The state of a training.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{Error, report::Report};
 
-/// What the recorder and the rest of the training share.
+/// What the learner, its logs and the recorder share.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct TrainingState {
     pub(super) report: Report,
-    /// What made the recorder stop the training.
+    /// Why the recorder or the logs stopped the training.
     pub(super) failure: Option<Error>,
-    /// Why the learner stopped before its time, as it was when it ended.
+    /// Why the learner was interrupted.
     pub(super) stopped: Option<String>,
 }
 
-/// A [`Journal`] in use by several threads.
+/// A [`TrainingState`] that several threads use.
 #[derive(Clone)]
-pub(super) struct SharedJournal(Arc<Mutex<Journal>>);
+pub(super) struct SharedState(Arc<Mutex<TrainingState>>);
 
-impl SharedJournal {
+impl SharedState {
     pub(super) fn new(report: Report) -> Self {
-        Self(Arc::new(Mutex::new(Journal { report, failure: None, stopped: None })))
+        Self(Arc::new(Mutex::new(TrainingState { report, failure: None, stopped: None })))
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Journal> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, TrainingState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

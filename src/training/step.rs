@@ -1,4 +1,4 @@
-//! The training and validation step of the net, and what each comes to.
+//! The training and the validation step of the net, and what they return.
 
 use burn::{
     backend::ExecutionError,
@@ -10,38 +10,38 @@ use burn::{
 use crate::{
     config::{Operators, Reduction},
     data::Batch,
-    evaluation::{largest, rows},
+    evaluation::{argmax, rows},
     model::LeNet5,
     ops::{cross_entropy, on_host},
 };
 
-/// What a mini-batch came to.
+/// What a step on a mini-batch returns.
 #[derive(Debug, Clone)]
-pub struct Outcome {
-    /// How many pictures.
-    pub pictures: usize,
-    /// Loss and hits.
-    pub figures: Figures,
+pub struct BatchOutput {
+    /// Images in the mini-batch.
+    pub images: usize,
+    /// Its loss and how many images are classified correctly.
+    pub metrics: BatchMetrics,
 }
 
-/// The figures of a mini-batch.
+/// Loss and correct answers of a mini-batch.
 #[derive(Debug, Clone)]
-pub enum Figures {
-    /// Numbers, where tensors lie in this process's memory.
+pub enum BatchMetrics {
+    /// Plain numbers, where tensors lie in this process's memory.
     Known {
-        /// The mean loss of a picture.
+        /// The mean loss of an image.
         loss: f64,
-        /// How many were read rightly.
-        hits: usize,
+        /// How many images were classified correctly.
+        correct: usize,
     },
-    /// Tensors of a device: reading them keeps it from going on.
+    /// Tensors on a device, not read yet: reading would make the device wait.
     OnDevice(Box<OnDevice>),
 }
 
-/// What loss and hits are made of.
+/// The tensors that loss and correct answers are computed from.
 #[derive(Debug, Clone)]
 pub struct OnDevice {
-    /// `[1]`, the mean loss of a picture.
+    /// `[1]`, the mean loss of an image.
     pub loss: Tensor<1>,
     /// `[batch, 10]`
     pub logits: Tensor<2>,
@@ -49,34 +49,34 @@ pub struct OnDevice {
     pub targets: Tensor<1, Int>,
 }
 
-impl ItemLazy for Outcome {
+impl ItemLazy for BatchOutput {
     fn sync(self) -> Result<Self, ExecutionError> {
-        let figures = match self.figures {
-            Figures::OnDevice(tensors) => {
+        let metrics = match self.metrics {
+            BatchMetrics::OnDevice(tensors) => {
                 let OnDevice { loss, logits, targets } = *tensors;
                 loss.device().flush()?;
-                // Off the tape, which would be kept as long as they are.
+                // Detached: the autodiff graph would live as long as these tensors.
                 let (loss, logits) = (loss.without_autodiff(), logits.without_autodiff());
-                Figures::OnDevice(Box::new(OnDevice { loss, logits, targets: targets.without_autodiff() }))
+                BatchMetrics::OnDevice(Box::new(OnDevice { loss, logits, targets: targets.without_autodiff() }))
             }
-            known @ Figures::Known { .. } => known,
+            known @ BatchMetrics::Known { .. } => known,
         };
-        Ok(Self { figures, ..self })
+        Ok(Self { metrics, ..self })
     }
 }
 
-impl Adaptor<Self> for Outcome {
+impl Adaptor<Self> for BatchOutput {
     fn adapt(&self) -> Self {
         self.clone()
     }
 }
 
 impl LeNet5 {
-    /// The mean cross-entropy of a mini-batch, and what else it came to.
-    fn classify(&self, batch: Batch) -> (Tensor<1>, Outcome) {
+    /// The mean cross-entropy of a mini-batch, and its metrics.
+    fn classify(&self, batch: Batch) -> (Tensor<1>, BatchOutput) {
         let Batch { images, targets } = batch;
         let logits = self.forward(images);
-        #[expect(clippy::cast_possible_truncation, reason = "a share between 0 and 1")]
+        #[expect(clippy::cast_possible_truncation, reason = "a fraction between 0 and 1")]
         let smoothing = self.loss.label_smoothing as f32;
         let composed = || {
             CrossEntropyLossConfig::new()
@@ -84,7 +84,7 @@ impl LeNet5 {
                 .init(&logits.device())
                 .forward(logits.clone(), targets.clone())
         };
-        let pictures = targets.dims()[0];
+        let images = targets.dims()[0];
         let labels = if on_host(&logits.device()) { labels(&targets) } else { None };
         let loss = match (&labels, self.operators) {
             (Some(labels), Operators::Fused) => cross_entropy::mean(&logits, labels, smoothing),
@@ -92,9 +92,9 @@ impl LeNet5 {
         };
         let loss = loss.unwrap_or_else(composed);
         let known = labels.and_then(|labels| known(&loss, &logits, &labels));
-        let figures =
-            known.unwrap_or_else(|| Figures::OnDevice(Box::new(OnDevice { loss: loss.clone(), logits, targets })));
-        (loss, Outcome { pictures, figures })
+        let metrics =
+            known.unwrap_or_else(|| BatchMetrics::OnDevice(Box::new(OnDevice { loss: loss.clone(), logits, targets })));
+        (loss, BatchOutput { images, metrics })
     }
 }
 
@@ -102,33 +102,33 @@ fn labels(targets: &Tensor<1, Int>) -> Option<Vec<usize>> {
     Some(targets.clone().try_into_data().ok()?.iter::<u32>().map(|label| label as usize).collect())
 }
 
-/// The figures at once; none where the tensors cannot be read, which the metrics will then say.
-fn known(loss: &Tensor<1>, logits: &Tensor<2>, labels: &[usize]) -> Option<Figures> {
+/// The metrics as numbers; none where the tensors cannot be read, which reading them later will report.
+fn known(loss: &Tensor<1>, logits: &Tensor<2>, labels: &[usize]) -> Option<BatchMetrics> {
     let loss = loss.clone().try_into_scalar().ok()?;
     let rows = rows(logits.clone()).ok()?;
-    let hits = rows.iter().zip(labels).filter(|(row, label)| largest(row) == **label).count();
-    Some(Figures::Known { loss, hits })
+    let correct = rows.iter().zip(labels).filter(|(row, label)| argmax(row) == **label).count();
+    Some(BatchMetrics::Known { loss, correct })
 }
 
 impl TrainStep for LeNet5 {
     type Input = Batch;
-    type Output = Outcome;
+    type Output = BatchOutput;
 
-    fn step(&self, batch: Batch) -> TrainOutput<Outcome> {
-        let (loss, outcome) = self.classify(batch);
+    fn step(&self, batch: Batch) -> TrainOutput<BatchOutput> {
+        let (loss, output) = self.classify(batch);
         let gradients = match self.loss.reduction {
             Reduction::Mean => loss.backward(),
-            Reduction::Sum => loss.mul_scalar(outcome.pictures as f64).backward(),
+            Reduction::Sum => loss.mul_scalar(output.images as f64).backward(),
         };
-        TrainOutput::new(self, gradients, outcome)
+        TrainOutput::new(self, gradients, output)
     }
 }
 
 impl InferenceStep for LeNet5 {
     type Input = Batch;
-    type Output = Outcome;
+    type Output = BatchOutput;
 
-    fn step(&self, batch: Batch) -> Outcome {
+    fn step(&self, batch: Batch) -> BatchOutput {
         self.classify(batch).1
     }
 }

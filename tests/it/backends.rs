@@ -10,7 +10,7 @@ use burn::{
 };
 use lenet::{
     artifacts::Existing,
-    backend::{BACKENDS, Found, select},
+    backend::{BACKENDS, FoundDevice, select},
     config::Operators,
     data::BatchLoader,
     evaluation::evaluate,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A device of each backend in the build but `flex`.
-fn others() -> Vec<Found> {
+fn others() -> Vec<FoundDevice> {
     let mut found = Vec::new();
     for backend in BACKENDS.iter().filter(|b| b.compiled && b.name != "flex") {
         match select(backend.name) {

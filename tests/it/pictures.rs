@@ -211,8 +211,8 @@ fn drawn_digits_are_read() {
         std::fs::read_dir(project("tests/pictures")).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     assert_eq!(paths.len(), 10);
-    for (digit, reading) in trained.read(&paths).unwrap().into_iter().enumerate() {
-        let reading = reading.unwrap();
-        assert!(reading.digit == digit && reading.probability > 0.5, "{reading:?}");
+    for (digit, prediction) in trained.predict(&paths).unwrap().into_iter().enumerate() {
+        let prediction = prediction.unwrap();
+        assert!(prediction.digit == digit && prediction.probability > 0.5, "{prediction:?}");
     }
 }
