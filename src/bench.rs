@@ -1,4 +1,4 @@
-//! Speed, measured in this process: steps of training, evaluation, and one picture.
+//! Speed, measured in this process: steps of training, evaluation, and one image.
 
 use std::time::Instant;
 
@@ -21,9 +21,9 @@ use crate::{
 const ROUNDS: usize = 5;
 /// Seconds of a round.
 const ROUND_SECONDS: f64 = 0.4;
-/// Pictures that are trained on in turn: so many that a few seconds do not learn them by heart, after which gradients
+/// Images that are trained on in turn: so many that a few seconds do not learn them by heart, after which gradients
 /// vanish and arithmetic slows down.
-const PICTURES: usize = 20_000;
+const IMAGES: usize = 20_000;
 
 /// The speed of one backend with one kind of operators.
 #[derive(Debug, Clone, Serialize)]
@@ -48,20 +48,20 @@ pub struct Speed {
 ///
 /// # Errors
 /// The device fails.
-pub fn measure(found: &FoundDevice, operators: Operators, pictures: &ImageSet) -> Result<Speed> {
+pub fn measure(found: &FoundDevice, operators: Operators, images: &ImageSet) -> Result<Speed> {
     let device = &found.device;
     on_device(device, || {
         let net = LeNet5::seeded(1, device).with_operators(operators);
         let evaluate = |size: usize| {
-            let batches = batches(pictures, size, device)?;
+            let batches = batches(images, size, device)?;
             rate(device, size, |step| rows(net.forward(batches[step % batches.len()].images.clone())).map(drop))
         };
         Ok(Speed {
             backend: found.name.clone(),
             hardware: found.hardware.clone(),
             operators,
-            train_64: training(device, operators, pictures, 64)?,
-            train_256: training(device, operators, pictures, 256)?,
+            train_64: training(device, operators, images, 64)?,
+            train_256: training(device, operators, images, 256)?,
             evaluate_1000: evaluate(1000)?,
             one_image_seconds: 1.0 / evaluate(1)?,
         })
@@ -72,8 +72,8 @@ pub fn measure(found: &FoundDevice, operators: Operators, pictures: &ImageSet) -
 ///
 /// # Errors
 /// The device fails.
-pub fn training_speed(found: &FoundDevice, pictures: &ImageSet) -> Result<f64> {
-    on_device(&found.device, || training(&found.device, Operators::Fused, pictures, 64))
+pub fn training_speed(found: &FoundDevice, images: &ImageSet) -> Result<f64> {
+    on_device(&found.device, || training(&found.device, Operators::Fused, images, 64))
 }
 
 /// Runs a measurement as training runs; Burn panics where a driver gives up.
@@ -81,16 +81,16 @@ fn on_device<T: Send>(device: &Device, work: impl FnOnce() -> Result<T> + Send) 
     panics::catch(|| pool::run(device, work)).unwrap_or_else(|panic| Err(Error::Device(panic)))
 }
 
-fn batches(pictures: &ImageSet, size: usize, device: &Device) -> Result<Vec<Batch>> {
+fn batches(images: &ImageSet, size: usize, device: &Device) -> Result<Vec<Batch>> {
     // A small last batch would count as a full one.
-    let pictures = pictures.slice(0, pictures.len().min(PICTURES) / size * size);
-    let loader = BatchLoader::new(pictures, size, device.clone());
+    let images = images.slice(0, images.len().min(IMAGES) / size * size);
+    let loader = BatchLoader::new(images, size, device.clone());
     loader.iter().map(|batch| batch.map_err(|e| Error::Data(e.to_string()))).collect()
 }
 
-fn training(device: &Device, operators: Operators, pictures: &ImageSet, size: usize) -> Result<f64> {
+fn training(device: &Device, operators: Operators, images: &ImageSet, size: usize) -> Result<f64> {
     let device = device.clone().autodiff();
-    let batches = batches(pictures, size, &device)?;
+    let batches = batches(images, size, &device)?;
     let mut net = Some(LeNet5::seeded(1, &device).with_operators(operators));
     let mut optimizer = optimizer(&Config::default().optimizer, operators, &device);
     rate(&device, size, |step| {

@@ -41,7 +41,7 @@ pub struct Cli {
 enum Command {
     /// Train a net as a config file says
     Train(TrainArgs),
-    /// Measure a trained net on labelled pictures
+    /// Measure a trained net on labelled images
     Evaluate(EvaluateArgs),
     /// Read pictures of digits with a trained net
     Predict(PredictArgs),

@@ -17,7 +17,7 @@ pub struct Config {
     /// Where tensors live and are computed: a name that `lenet backends` lists, perhaps with a device's index as in
     /// `cuda:1`, or `auto`.
     pub backend: String,
-    /// Draws the parameters, the validation split and the order of the pictures.
+    /// Draws the parameters, the validation split and the order of the images.
     pub seed: u64,
     /// What computes the net.
     pub operators: Operators,
@@ -62,15 +62,15 @@ pub enum Operators {
     Composed,
 }
 
-/// `[data]`: the pictures to learn from.
+/// `[data]`: the images to learn from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// A folder with four IDX files, packed or not, of 28x28 pictures in ten classes; empty: MNIST itself.
+    /// A folder with four IDX files, packed or not, of 28x28 images in ten classes; empty: MNIST itself.
     pub folder: PathBuf,
-    /// How many pictures of the training set are held back to choose the best epoch by; 0: the last epoch is taken.
+    /// How many images of the training set are held back to choose the best epoch by; 0: the last epoch is taken.
     pub validation: usize,
-    /// How many of the remaining pictures are trained on; 0: all.
+    /// How many of the remaining images are trained on; 0: all.
     pub train: usize,
     /// How pixels become numbers.
     pub scale: Scale,
@@ -99,9 +99,9 @@ impl Default for DataConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// How often every picture is seen.
+    /// How often every image is seen.
     pub epochs: usize,
-    /// Pictures in a mini-batch; the last one of an epoch may be smaller.
+    /// Images in a mini-batch; the last one of an epoch may be smaller.
     pub batch_size: usize,
     /// Early stopping: end after this many epochs without a better one on the validation set; 0: never.
     pub patience: usize,
@@ -205,7 +205,7 @@ pub struct LoggingConfig {
     pub tensorboard: bool,
 }
 
-/// More pictures than a mini-batch has.
+/// More images than a mini-batch has.
 const MOST_IMAGES: usize = 1_000_000;
 /// More epochs than anyone trains: steps can then be counted without overflow.
 const MOST_EPOCHS: usize = 1_000_000;

@@ -1,4 +1,4 @@
-//! From files to mini-batches: pictures stay bytes until a batch is made.
+//! From files to mini-batches: images stay bytes until a batch is made.
 
 mod idx;
 mod loader;
@@ -18,19 +18,19 @@ use crate::{
     config::{Config, Scale},
 };
 
-/// Pictures in MNIST's training set.
+/// Images in MNIST's training set.
 pub const TRAIN_IMAGES: usize = 60_000;
-/// Rows and columns of a picture.
+/// Rows and columns of an image.
 pub const SIDE: usize = 28;
-/// Bytes of a picture.
+/// Bytes of an image.
 pub const PIXELS: usize = SIDE * SIDE;
 /// Classes, labelled from 0.
 pub const CLASSES: usize = 10;
 
-/// Labelled pictures: bytes 0 (background) to 255 (foreground), row by row. Cloning shares them.
+/// Labelled images: bytes 0 (background) to 255 (foreground), row by row. Cloning shares them.
 #[derive(Clone)]
 pub struct ImageSet {
-    // Not `Arc<[u8]>`: that would be made by a copy of all pictures.
+    // Not `Arc<[u8]>`: that would be made by a copy of all images.
     pixels: Arc<Vec<u8>>,
     labels: Arc<Vec<u8>>,
     /// Which of them belong to this set, in its order.
@@ -52,16 +52,16 @@ impl ImageSet {
     pub fn new(pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self> {
         if pixels.len() != labels.len() * PIXELS {
             let images = pixels.len() / PIXELS;
-            return Err(Error::Data(format!("{images} pictures but {} labels", labels.len())));
+            return Err(Error::Data(format!("{images} images but {} labels", labels.len())));
         }
         if let Some((i, label)) = labels.iter().enumerate().find(|(_, label)| usize::from(**label) >= CLASSES) {
-            return Err(Error::Data(format!("label {label} of picture {i} is above 9; ten classes are expected")));
+            return Err(Error::Data(format!("label {label} of image {i} is above 9; ten classes are expected")));
         }
-        let members = (0..u32::try_from(labels.len()).map_err(|_| Error::Data("too many pictures".into()))?).collect();
+        let members = (0..u32::try_from(labels.len()).map_err(|_| Error::Data("too many images".into()))?).collect();
         Ok(Self { pixels: Arc::new(pixels), labels: Arc::new(labels), members, scale: Scale::default() })
     }
 
-    /// How many pictures.
+    /// How many images.
     #[must_use]
     pub fn len(&self) -> usize {
         self.members.len()
@@ -73,7 +73,7 @@ impl ImageSet {
         self.members.is_empty()
     }
 
-    /// The 784 pixels of picture `index`.
+    /// The 784 pixels of image `index`.
     ///
     /// # Panics
     /// `index` is not below [`ImageSet::len`].
@@ -83,7 +83,7 @@ impl ImageSet {
         &self.pixels[at..at + PIXELS]
     }
 
-    /// The label of picture `index`.
+    /// The label of image `index`.
     ///
     /// # Panics
     /// `index` is not below [`ImageSet::len`].
@@ -98,7 +98,7 @@ impl ImageSet {
         self.scale
     }
 
-    /// The same pictures, their pixels on another scale.
+    /// The same images, their pixels on another scale.
     #[must_use]
     pub fn on_scale(self, scale: Scale) -> Self {
         Self { scale, ..self }
@@ -111,7 +111,7 @@ impl ImageSet {
         Self { members: self.members[start.min(end)..end].into(), ..self.clone() }
     }
 
-    /// The same pictures in an order drawn from `seed`.
+    /// The same images in an order drawn from `seed`.
     #[must_use]
     pub fn permuted(&self, seed: u64) -> Self {
         let mut members = self.members.to_vec();
@@ -135,7 +135,7 @@ impl Splits {
     /// Reads what the config names and cuts the validation set from the training set by a permutation of its seed.
     ///
     /// # Errors
-    /// Files are missing, damaged or not of 28x28 pictures in ten classes, or fewer than the config asks for.
+    /// Files are missing, damaged or not of 28x28 images in ten classes, or fewer than the config asks for.
     pub fn load(config: &Config) -> Result<Self> {
         let folder = &config.data.folder;
         let (train, test) = if folder == Path::new("") { load_mnist()? } else { read_folder(folder)? };
@@ -143,13 +143,13 @@ impl Splits {
         let (total, held_back) = (train.len(), config.data.validation);
         if held_back >= total {
             return Err(Error::Data(format!(
-                "data.validation = {held_back} leaves nothing of the {total} training pictures; lower it"
+                "data.validation = {held_back} leaves nothing of the {total} training images; lower it"
             )));
         }
         let rest = total - held_back;
         if config.data.train > rest {
             return Err(Error::Data(format!(
-                "data.train = {} but only {rest} of {total} training pictures are left beside data.validation = \
+                "data.train = {} but only {rest} of {total} training images are left beside data.validation = \
                  {held_back}; lower one of them",
                 config.data.train
             )));

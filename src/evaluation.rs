@@ -1,4 +1,4 @@
-//! How well a net reads labelled pictures.
+//! How well a net reads labelled images.
 
 use burn::{
     data::dataloader::DataLoader,
@@ -12,19 +12,19 @@ use crate::{
     model::LeNet5,
 };
 
-/// Pictures read at once.
+/// Images read at once.
 const BATCH_SIZE: usize = 1000;
-/// Pictures whose layers' outputs are looked at, and so in memory, at once.
+/// Images whose layers' outputs are looked at, and so in memory, at once.
 const PORTION: usize = 100;
 /// Bins of confidence in which calibration is measured.
 const BINS: usize = 10;
 /// How many of the misses are kept one by one.
 const KEPT_MISSES: usize = 100;
 
-/// What a net makes of a set of labelled pictures.
+/// What a net makes of a set of labelled images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// How many pictures.
+    /// How many images.
     pub images: usize,
     /// Mean cross-entropy in nats, without label smoothing.
     pub loss: f64,
@@ -34,7 +34,7 @@ pub struct Evaluation {
     pub misses: usize,
     /// Precision and recall of each class.
     pub classes: Vec<ClassMetrics>,
-    /// `confusion[label][answer]`: how many pictures of a label got which answer.
+    /// `confusion[label][answer]`: how many images of a label got which answer.
     pub confusion: [[usize; CLASSES]; CLASSES],
     /// How sure the net was against how often it was right, from the least sure to the surest.
     #[serde(default)]
@@ -49,10 +49,10 @@ pub struct Evaluation {
     pub worst: Vec<Miss>,
 }
 
-/// The pictures whose answer had a probability in one tenth of 0 to 1.
+/// The images whose answer had a probability in one tenth of 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationBin {
-    /// How many pictures.
+    /// How many images.
     pub images: usize,
     /// The mean probability of their answers, 0 to 1.
     pub confidence: f64,
@@ -60,7 +60,7 @@ pub struct CalibrationBin {
     pub accuracy: f64,
 }
 
-/// A picture that was read wrongly.
+/// An image that was read wrongly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Miss {
     /// Its place in the set, from 0.
@@ -75,7 +75,7 @@ pub struct Miss {
     pub probability_of_label: f64,
 }
 
-/// The share of units that stay at zero for each picture of a set, 0 to 1: of a map, when no place of it ever fires.
+/// The share of units that stay at zero for each image of a set, 0 to 1: of a map, when no place of it ever fires.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DeadUnits {
     /// Of C1's 6 maps.
@@ -101,11 +101,11 @@ impl DeadUnits {
 pub struct ClassMetrics {
     /// The label.
     pub class: usize,
-    /// How many pictures carry it.
+    /// How many images carry it.
     pub images: usize,
-    /// Of the pictures answered so, the share that are so, 0 to 1; none if there is no such answer.
+    /// Of the images answered so, the share that are so, 0 to 1; none if there is no such answer.
     pub precision: Option<f64>,
-    /// Of the pictures that are so, the share answered so, 0 to 1; none if there is no such picture.
+    /// Of the images that are so, the share answered so, 0 to 1; none if there is no such image.
     pub recall: Option<f64>,
 }
 
@@ -118,7 +118,7 @@ struct Tally {
     misses: Vec<Miss>,
 }
 
-/// What is counted of the pictures in a bin of confidence.
+/// What is counted of the images in a bin of confidence.
 #[derive(Default)]
 struct Bin {
     images: usize,
@@ -192,13 +192,13 @@ fn fraction(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Reads every picture of a set.
+/// Reads every image of a set.
 ///
 /// # Errors
 /// The set is empty, the device fails, or the net's answers are no numbers.
 pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluation> {
     if set.is_empty() {
-        return Err(Error::Data("there are no pictures in this split".into()));
+        return Err(Error::Data("there are no images in this split".into()));
     }
     let loader = BatchLoader::new(set.clone(), BATCH_SIZE, device.clone());
     let mut tally = Tally::default();
@@ -216,7 +216,7 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
     Ok(tally.finish())
 }
 
-/// Which units never fire for the first thousand pictures of a set.
+/// Which units never fire for the first thousand images of a set.
 ///
 /// # Errors
 /// The device fails.

@@ -50,16 +50,16 @@ impl Trained {
         Ok(Self { net, device, config, of_a_run })
     }
 
-    /// The probability of each digit, 0 to 1, for pictures in MNIST's convention.
+    /// The probability of each digit, 0 to 1, for images in MNIST's convention.
     ///
     /// # Errors
     /// The backend fails.
-    pub fn probabilities(&self, pictures: &[[u8; PIXELS]]) -> Result<Vec<[f32; 10]>> {
-        if pictures.is_empty() {
+    pub fn probabilities(&self, images: &[[u8; PIXELS]]) -> Result<Vec<[f32; 10]>> {
+        if images.is_empty() {
             return Ok(Vec::new());
         }
-        let pictures = pictures.iter().map(<[u8; PIXELS]>::as_slice);
-        rows(self.net.probabilities(images_tensor(pictures, self.config.data.scale, &self.device)))
+        let images = images.iter().map(<[u8; PIXELS]>::as_slice);
+        rows(self.net.probabilities(images_tensor(images, self.config.data.scale, &self.device)))
     }
 
     /// Classifies picture files; each has its own result.
@@ -71,8 +71,8 @@ impl Trained {
             .iter()
             .map(|path| match read_picture(path) {
                 Err(error) => Ok(Err(error)),
-                Ok(picture) => {
-                    let probabilities = self.probabilities(&[picture])?;
+                Ok(image) => {
+                    let probabilities = self.probabilities(&[image])?;
                     Ok(Ok(Prediction::new(path.clone(), &probabilities[0])))
                 }
             })

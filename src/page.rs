@@ -1,7 +1,7 @@
 //! A run, or several beside one another, as one page that opens anywhere: no script, no second file.
 
 mod charts;
-mod pictures;
+mod sprites;
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use serde_json::json;
 pub use self::charts::{Chart, Legend, Series};
 use self::{
     charts::{DARK, LIGHT},
-    pictures::{Palette, sprite},
+    sprites::{Palette, sprite},
 };
 use crate::{
     Error, Result,
@@ -107,14 +107,14 @@ fn calibration(test: &Evaluation) -> Chart {
     }
 }
 
-/// Writes the page of a run. `test` are its test pictures if they are at hand; else they are loaded.
+/// Writes the page of a run. `test` are its test images if they are at hand; else they are loaded.
 ///
 /// # Errors
 /// The run cannot be read, or the page not be written.
 pub fn write_single(dir: &RunDir, path: &Path, test: Option<&ImageSet>) -> Result<()> {
     let run = Run::read(dir)?;
     let looked_at = match (&run.report.test, run.report.best_epoch) {
-        // Without its pictures the page still has its figures.
+        // Without its images the page still has its figures.
         (Some(figures), Some(_)) => {
             let set = test.map_or_else(|| Ok(Splits::load(&run.config)?.test), |set| Ok(set.clone()));
             set.and_then(|set| Gallery::new(dir, &set, figures)).ok()
@@ -174,7 +174,7 @@ struct Summary {
     colour: usize,
     report: Report,
     status: Status,
-    /// The share of C5's and F6's units that no picture wakes.
+    /// The share of C5's and F6's units that no image wakes.
     dead: Option<f64>,
     /// In which settings it differs from the first.
     differences: Vec<String>,
@@ -228,7 +228,7 @@ fn confusion_rows(test: &Evaluation) -> Vec<Vec<Cell>> {
     (0..10).map(|label| (0..10).map(|answer| cell(label, answer, test.confusion[label][answer])).collect()).collect()
 }
 
-/// What is shown in pictures.
+/// What is shown in images.
 #[derive(Serialize)]
 struct Gallery {
     misses: Vec<Shown>,
@@ -241,7 +241,7 @@ struct Gallery {
 
 #[derive(Serialize)]
 struct Shown {
-    picture: String,
+    image: String,
     #[serde(flatten)]
     miss: Miss,
 }
@@ -251,7 +251,7 @@ impl Gallery {
         dir.check_model()?;
         let device = backend::host().ok_or_else(|| Error::Page("there is no CPU backend".into()))?;
         let net = LeNet5::load(&dir.model(), &device)?;
-        let shown = |miss: &Miss| Ok(Shown { picture: digit(set, miss.index)?, miss: *miss });
+        let shown = |miss: &Miss| Ok(Shown { image: digit(set, miss.index)?, miss: *miss });
         let misses = test.worst.iter().filter(|miss| miss.index < set.len()).map(shown).collect::<Result<_>>()?;
         let layers = net.layers(images_tensor([set.image(0)].into_iter(), set.scale(), &device));
         let map = |name, tensor: Tensor<4>, columns| {

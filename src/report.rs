@@ -21,15 +21,15 @@ pub struct Report {
     /// Its device, as the driver calls it.
     #[serde(default)]
     pub hardware: String,
-    /// What drew the parameters and the order of the pictures.
+    /// What drew the parameters and the order of the images.
     pub seed: u64,
     /// Of this program and of Burn.
     pub versions: Versions,
     /// Numbers that are learned.
     pub parameters: usize,
-    /// Pictures learned from in each epoch.
+    /// Images learned from in each epoch.
     pub train_images: usize,
-    /// Pictures that choose the best epoch.
+    /// Images that choose the best epoch.
     pub valid_images: usize,
     /// One entry an epoch, from epoch 1.
     pub epochs: Vec<EpochReport>,
@@ -39,7 +39,7 @@ pub struct Report {
     pub seconds: f64,
     /// The best epoch on the test set.
     pub test: Option<Evaluation>,
-    /// The units of the best epoch that no picture of the test set wakes.
+    /// The units of the best epoch that no image of the test set wakes.
     #[serde(default)]
     pub dead_units: Option<DeadUnits>,
     /// SHA-256 of `model.bpk`.
@@ -69,10 +69,10 @@ pub struct Versions {
     pub burn: String,
 }
 
-/// Loss and accuracy on one set of pictures.
+/// Loss and accuracy on one set of images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SplitMetrics {
-    /// Mean loss of a picture: cross-entropy in nats, with label smoothing where the run has it.
+    /// Mean loss of an image: cross-entropy in nats, with label smoothing where the run has it.
     pub loss: f64,
     /// The share read rightly, 0 to 1.
     pub accuracy: f64,
@@ -91,7 +91,7 @@ pub struct EpochReport {
     pub learning_rate: f64,
     /// Training and validation, in seconds.
     pub seconds: f64,
-    /// Pictures learned from in a second, validation left out.
+    /// Images learned from in a second, validation left out.
     pub images_per_second: f64,
 }
 

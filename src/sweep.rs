@@ -95,7 +95,7 @@ pub struct PointSummary {
     pub test_accuracy: Option<Spread>,
     /// The mean loss over the last epoch of training.
     pub train_loss: Option<Spread>,
-    /// The share of C5's and F6's units together that no picture wakes, 0 to 1.
+    /// The share of C5's and F6's units together that no image wakes, 0 to 1.
     pub dead_units: Option<Spread>,
 }
 

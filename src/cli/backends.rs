@@ -44,22 +44,22 @@ struct DeviceRow {
 
 impl BackendsArgs {
     pub(super) fn run(self) -> Result<()> {
-        let pictures = if self.measure { Some(load_mnist()?.0) } else { None };
+        let images = if self.measure { Some(load_mnist()?.0) } else { None };
         let rows: Vec<Row> = BACKENDS
             .iter()
             .map(|b| Row {
                 backend: *b,
-                devices: b.devices().into_iter().map(|found| measured(found, pictures.as_ref())).collect(),
+                devices: b.devices().into_iter().map(|found| measured(found, images.as_ref())).collect(),
             })
             .collect();
         if self.json { print_json(&rows) } else { print(&table(&rows)) }
     }
 }
 
-fn measured(found: FoundDevice, pictures: Option<&ImageSet>) -> DeviceRow {
-    let speed = pictures.map(|pictures| {
+fn measured(found: FoundDevice, images: Option<&ImageSet>) -> DeviceRow {
+    let speed = images.map(|images| {
         say(format!("measuring {} …", found.name));
-        training_speed(&found, pictures)
+        training_speed(&found, images)
     });
     let (train_64, error) = match speed {
         None => (None, None),

@@ -21,7 +21,7 @@ pub(super) struct BenchArgs {
 
 impl BenchArgs {
     pub(super) fn run(self) -> Result<()> {
-        let (pictures, _) = load_mnist()?;
+        let (images, _) = load_mnist()?;
         let mut speeds = Vec::new();
         for backend in BACKENDS {
             let kinds: &[_] =
@@ -29,7 +29,7 @@ impl BenchArgs {
             for found in backend.devices() {
                 for operators in kinds {
                     say(format!("measuring {} {operators:?} …", found.name));
-                    match measure(&found, *operators, &pictures) {
+                    match measure(&found, *operators, &images) {
                         Ok(speed) => speeds.push(speed),
                         Err(error) => say(format!("{}: {error}", found.name)),
                     }
@@ -42,7 +42,7 @@ impl BenchArgs {
 
 /// The table of speeds.
 fn table(speeds: &[Speed]) -> String {
-    let mut text = String::from("backend   operators   train 64/step   train 256/step   evaluate 1000   one picture\n");
+    let mut text = String::from("backend   operators   train 64/step   train 256/step   evaluate 1000   one image\n");
     for speed in speeds {
         let operators = format!("{:?}", speed.operators).to_lowercase();
         let _ = writeln!(

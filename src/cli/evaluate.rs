@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct EvaluateArgs {
     /// The run's folder, or a model.bpk
     run: PathBuf,
-    /// Which of the run's pictures
+    /// Which of the run's images
     #[arg(long, value_enum, default_value_t)]
     split: Split,
     /// Where to compute [default: where it was trained]
@@ -44,7 +44,7 @@ impl EvaluateArgs {
         let trained = Trained::load(&self.run, self.backend.as_deref())?;
         if !trained.of_a_run && !matches!(self.split, Split::Test) {
             return Err(Error::Run(format!(
-                "{} is not in a run's folder, so nobody knows which pictures it learned from; name the run's folder",
+                "{} is not in a run's folder, so nobody knows which images it learned from; name the run's folder",
                 self.run.display()
             )));
         }
@@ -65,7 +65,7 @@ impl EvaluateArgs {
 /// An evaluation: the figures, each class, and which digits are taken for which.
 fn table(split: &str, evaluation: &Evaluation, set: &ImageSet) -> String {
     let mut text = format!(
-        "{split} accuracy {}: {} misses of {} pictures, loss {:.4}\n\ndigit  pictures  precision  recall\n",
+        "{split} accuracy {}: {} misses of {} images, loss {:.4}\n\ndigit  images  precision  recall\n",
         percent(evaluation.accuracy),
         evaluation.misses,
         evaluation.images,
@@ -106,7 +106,7 @@ fn misses(worst: &[Miss], set: &ImageSet) -> String {
     for row in worst[..worst.len().min(DRAWN)].chunks(BESIDE) {
         let drawn: Vec<[String; SIDE / 4]> = row.iter().map(|miss| braille(set.image(miss.index))).collect();
         for line in 0..SIDE / 4 {
-            let line: Vec<&str> = drawn.iter().map(|picture| picture[line].as_str()).collect();
+            let line: Vec<&str> = drawn.iter().map(|image| image[line].as_str()).collect();
             let _ = writeln!(text, "  {}", line.join("  "));
         }
         let caption = |miss: &Miss| format!("{} \u{2192} {}  {}", miss.label, miss.answer, percent(miss.probability));
@@ -117,7 +117,7 @@ fn misses(worst: &[Miss], set: &ImageSet) -> String {
     text
 }
 
-/// A picture in dots, two by four to a character: 14 characters in 7 lines.
+/// An image in dots, two by four to a character: 14 characters in 7 lines.
 fn braille(pixels: &[u8]) -> [String; SIDE / 4] {
     /// The bit of each dot in a character from U+2800 on, row by row.
     const DOTS: [u32; 8] = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];

@@ -74,7 +74,7 @@ fn summary(report: &Report, folder: &Path) -> String {
         let by = if report.valid_images > 0 { "the best on the validation set" } else { "the last" };
         let _ = writeln!(
             text,
-            "test accuracy {}: {} misses of {} pictures, loss {:.4} (epoch {best} of {}, {by})",
+            "test accuracy {}: {} misses of {} images, loss {:.4} (epoch {best} of {}, {by})",
             percent(test.accuracy),
             test.misses,
             test.images,

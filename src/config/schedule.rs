@@ -12,7 +12,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of a whole run over `images` pictures an epoch.
+    /// The schedule of a whole run over `images` images an epoch.
     #[must_use]
     pub fn new(config: &Config, images: usize) -> Self {
         let steps_per_epoch = images.div_ceil(config.training.batch_size.max(1)).max(1);

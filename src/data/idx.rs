@@ -13,17 +13,17 @@ use flate2::bufread::MultiGzDecoder;
 use super::{ImageSet, SIDE};
 use crate::{Error, Result};
 
-/// The files of a data set: training pictures and labels, test pictures and labels.
+/// The files of a data set: training images and labels, test images and labels.
 pub(super) const FILES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
-/// More pictures than this are refused: ten times MNIST's.
+/// More images than this are refused: ten times MNIST's.
 const MOST: usize = 600_000;
 
 /// Reads the training and the test set from a folder with the four IDX files, each packed (`.gz`) or not.
 ///
 /// # Errors
-/// A file is missing, is no IDX file of 28x28 pictures or labels, is shorter or longer than its header says, has a
+/// A file is missing, is no IDX file of 28x28 images or labels, is shorter or longer than its header says, has a
 /// label above 9, or does not fit its partner.
 pub fn read_folder(folder: &Path) -> Result<(ImageSet, ImageSet)> {
     let read = |images: &str, labels: &str| {
@@ -32,7 +32,7 @@ pub fn read_folder(folder: &Path) -> Result<(ImageSet, ImageSet)> {
         let labels = read_file(&find(folder, labels)?, &[])?;
         let set = ImageSet::new(pixels, labels).map_err(|e| Error::Data(format!("{}: {e}", images.display())))?;
         if set.is_empty() {
-            return Err(Error::Data(format!("{}: holds no pictures", images.display())));
+            return Err(Error::Data(format!("{}: holds no images", images.display())));
         }
         Ok(set)
     };
@@ -80,7 +80,7 @@ pub(super) fn parse(mut reader: impl Read, item: &[usize]) -> std::result::Resul
     for want in item {
         let got = number()? as usize;
         if got != *want {
-            return Err(format!("its pictures have a side of {got} instead of {want}"));
+            return Err(format!("its images have a side of {got} instead of {want}"));
         }
     }
     if count > MOST {

@@ -21,7 +21,7 @@ use crate::{config::Scale, model::INPUT_SIDE};
 
 /// Mean and standard deviation of MNIST's training pixels on a scale of 0 to 1.
 ///
-/// Source: measured over the 60,000 training pictures, <https://github.com/pytorch/examples/tree/main/mnist>.
+/// Source: measured over the 60,000 training images, <https://github.com/pytorch/examples/tree/main/mnist>.
 const MEAN: f32 = 0.1307;
 const STD: f32 = 0.3081;
 
@@ -48,7 +48,7 @@ pub struct Batch {
     pub targets: Tensor<1, Int>,
 }
 
-/// Pictures as the net takes them: on its scale, 28x28 centred in 32x32 of background.
+/// Images as the net takes them: on its scale, 28x28 centred in 32x32 of background.
 ///
 /// # Shapes
 /// `n` slices of 784 bytes -> `[n, 1, 32, 32]`
@@ -130,7 +130,7 @@ struct BatchIterator<'a> {
     set: ImageSet,
     batch_size: usize,
     device: &'a Device,
-    /// Pictures handed out.
+    /// Images handed out.
     done: usize,
     /// The batch behind them, if it is being prepared.
     next: Option<Arc<Prepared>>,
@@ -203,6 +203,6 @@ impl Iterator for BatchIterator<'_> {
 
 impl DataLoaderIterator<Batch> for BatchIterator<'_> {
     fn progress(&self) -> Progress {
-        Progress::new(self.done, self.set.len(), Some("pictures".into()))
+        Progress::new(self.done, self.set.len(), Some("images".into()))
     }
 }

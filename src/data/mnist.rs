@@ -47,7 +47,7 @@ pub fn load_mnist() -> Result<(ImageSet, ImageSet)> {
         // Nothing can be written there, perhaps: the files that come with the program will do.
         return sources().iter().find_map(|folder| idx::read_folder(folder).ok()).ok_or(error);
     }
-    // One after the other: each has its pictures in memory twice.
+    // One after the other: each has its images in memory twice.
     let load = |read: fn() -> MnistDataset| pack(&catch_unwind(read).map_err(|_| unreadable(&cache))?);
     Ok((load(MnistDataset::train)?, load(MnistDataset::test)?))
 }
@@ -132,7 +132,7 @@ fn pack(dataset: &impl Dataset<MnistItem>) -> Result<ImageSet> {
     let mut pixels = Vec::with_capacity(dataset.len() * PIXELS);
     let mut labels = Vec::with_capacity(dataset.len());
     for index in 0..dataset.len() {
-        let item = dataset.get(index).map_err(|e| Error::Data(format!("MNIST's picture {index}: {e}")))?;
+        let item = dataset.get(index).map_err(|e| Error::Data(format!("MNIST's image {index}: {e}")))?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they were bytes before")]
         pixels.extend(item.image.as_flattened().iter().map(|pixel| *pixel as u8));
         labels.push(item.label);

@@ -59,7 +59,7 @@ impl Display {
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} pictures, {per_sec:0} {eta}")
+    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} images, {per_sec:0} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");
     ProgressBar::new(0).with_style(style)

@@ -68,7 +68,7 @@ fn logits_loss_and_gradients_agree() {
     }
 }
 
-/// The mean loss of each fifty steps of training, and of 500 pictures of the test set after them.
+/// The mean loss of each fifty steps of training, and of 500 images of the test set after them.
 fn learn(net: &LeNet5, device: &Device) -> (Vec<f64>, f64) {
     let training = device.clone().autodiff();
     let mut net = on(&training, net);
@@ -105,7 +105,7 @@ fn a_few_hundred_steps_reach_the_same_loss() {
 
 #[test]
 fn a_run_goes_from_one_backend_to_another() {
-    let picture: [u8; 784] = splits().test.image(0).try_into().unwrap();
+    let image: [u8; 784] = splits().test.image(0).try_into().unwrap();
     for found in others() {
         let folder = tempfile::tempdir().unwrap();
         let overrides = ["training.epochs=1", "data.train=320", "data.validation=100"];
@@ -119,7 +119,7 @@ fn a_run_goes_from_one_backend_to_another() {
             let report = train_quietly(&config, folder.path(), Existing::Resume).unwrap();
             assert_eq!((report.epochs.len(), report.backend.as_str()), (config.training.epochs, backend));
             let read: Vec<_> = ["flex", &found.name]
-                .map(|name| Trained::load(folder.path(), Some(name)).unwrap().probabilities(&[picture]).unwrap())
+                .map(|name| Trained::load(folder.path(), Some(name)).unwrap().probabilities(&[image]).unwrap())
                 .into_iter()
                 .map(|rows| rows[0].map(f64::from).to_vec())
                 .collect();

@@ -46,7 +46,7 @@ fn a_run_from_training_to_prediction() {
     let evaluation: Value = serde_json::from_str(&output).unwrap();
     assert_eq!((code, &evaluation), (0, &report["test"]));
     let (code, output, _) = run(&["evaluate", arg(&out), "--split", "valid"]);
-    assert!(code == 0 && output.starts_with("valid accuracy ") && output.contains(" of 500 pictures"), "{output}");
+    assert!(code == 0 && output.starts_with("valid accuracy ") && output.contains(" of 500 images"), "{output}");
     let best = &report["epochs"][report["best_epoch"].as_u64().unwrap() as usize - 1];
     let (_, output, _) = run(&["evaluate", arg(&out), "--split", "valid", "--json"]);
     let valid: Value = serde_json::from_str(&output).unwrap();
@@ -170,7 +170,7 @@ fn a_model_without_its_run_is_measured_on_the_test_set_alone() {
     let model = folder.path().join("copy.bpk");
     fs::copy(full_run().0.path().join("model.bpk"), &model).unwrap();
     let (code, _, error) = run(&["evaluate", arg(&model), "--split", "valid"]);
-    assert!(code == 1 && error.contains("nobody knows which pictures it learned from"), "{error}");
+    assert!(code == 1 && error.contains("nobody knows which images it learned from"), "{error}");
     let (code, output, error) = run(&["evaluate", arg(&model)]);
     assert!(code == 0 && output.starts_with("test accuracy 9") && error.contains("measured on MNIST"), "{error}");
 }

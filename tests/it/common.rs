@@ -53,16 +53,16 @@ pub fn splits() -> &'static Splits {
     SPLITS.get_or_init(|| Splits::load(&Config::default()).unwrap())
 }
 
-/// MNIST's test pictures and labels as the two IDX files, packed into a folder under the training set's names too: a
-/// small data set of real pictures.
-pub fn small_folder(pictures: usize) -> TempDir {
+/// MNIST's test images and labels as the two IDX files, packed into a folder under the training set's names too: a
+/// small data set of real images.
+pub fn small_folder(length: usize) -> TempDir {
     let (_, test) = load_mnist().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let count = u32::try_from(pictures).unwrap().to_be_bytes();
+    let count = u32::try_from(length).unwrap().to_be_bytes();
     let side = 28_u32.to_be_bytes();
     let mut images = [&0x0803_u32.to_be_bytes()[..], &count, &side, &side].concat();
     let mut labels = [&0x0801_u32.to_be_bytes()[..], &count].concat();
-    for i in 0..pictures {
+    for i in 0..length {
         images.extend(test.image(i));
         labels.push(test.label(i));
     }

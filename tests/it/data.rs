@@ -39,15 +39,15 @@ fn splits_are_disjoint_and_drawn_from_the_seed() {
 }
 
 #[test]
-fn more_pictures_than_there_are_is_an_error() {
+fn more_images_than_there_are_is_an_error() {
     let folder = small_folder(20);
     let mut config = Config::default();
     config.data.folder = folder.path().into();
     let complaint = |config: &Config| Splits::load(config).unwrap_err().to_string();
-    assert_snapshot!(complaint(&config), @"data.validation = 5000 leaves nothing of the 20 training pictures; lower it");
+    assert_snapshot!(complaint(&config), @"data.validation = 5000 leaves nothing of the 20 training images; lower it");
     config.data.validation = 5;
     config.data.train = 16;
-    assert_snapshot!(complaint(&config), @"data.train = 16 but only 15 of 20 training pictures are left beside data.validation = 5; lower one of them");
+    assert_snapshot!(complaint(&config), @"data.train = 16 but only 15 of 20 training images are left beside data.validation = 5; lower one of them");
     config.data.train = 15;
     let splits = Splits::load(&config).unwrap();
     assert_eq!((splits.train.len(), splits.valid.len(), splits.test.len()), (15, 5, 20));
@@ -90,12 +90,12 @@ fn a_wrong_folder_is_refused_with_the_file_at_fault() {
     let labels = "t10k-labels-idx1-ubyte";
     assert_snapshot!(complain(&|folder| fs::remove_file(folder.join(labels)).unwrap()), @"DIR: there is no t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz; data.folder must hold train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each packed or not");
     assert_snapshot!(complain(&edit(images, |b| b[3] = 1)), @"DIR/train-images-idx3-ubyte: is not such an IDX file: it begins with 0x00000801 instead of 0x00000803");
-    assert_snapshot!(complain(&edit(images, |b| b[11] = 27)), @"DIR/train-images-idx3-ubyte: its pictures have a side of 27 instead of 28");
+    assert_snapshot!(complain(&edit(images, |b| b[11] = 27)), @"DIR/train-images-idx3-ubyte: its images have a side of 27 instead of 28");
     assert_snapshot!(complain(&edit(images, |b| b.truncate(1000))), @"DIR/train-images-idx3-ubyte: is shorter than its header says: 3 items make 2352 bytes");
     assert_snapshot!(complain(&edit(images, |b| b.push(0))), @"DIR/train-images-idx3-ubyte: is longer than its header says: 3 items make 2352 bytes");
     assert_snapshot!(complain(&edit(images, |b| b.truncate(2))), @"DIR/train-images-idx3-ubyte: its header cannot be read: failed to fill whole buffer");
-    assert_snapshot!(complain(&edit(labels, |b| b[9] = 10)), @"DIR/t10k-images-idx3-ubyte: label 10 of picture 1 is above 9; ten classes are expected");
-    assert_snapshot!(complain(&edit(labels, |b| { b[7] = 2; b.pop(); })), @"DIR/t10k-images-idx3-ubyte: 3 pictures but 2 labels");
+    assert_snapshot!(complain(&edit(labels, |b| b[9] = 10)), @"DIR/t10k-images-idx3-ubyte: label 10 of image 1 is above 9; ten classes are expected");
+    assert_snapshot!(complain(&edit(labels, |b| { b[7] = 2; b.pop(); })), @"DIR/t10k-images-idx3-ubyte: 3 images but 2 labels");
     assert_snapshot!(complain(&|folder| {
         let path = folder.join(labels);
         fs::write(path.with_extension("gz"), b"no gzip").unwrap();
@@ -105,9 +105,9 @@ fn a_wrong_folder_is_refused_with_the_file_at_fault() {
 
 #[test]
 fn a_batch_is_normalised_and_centred() {
-    let mut picture = [0; 784];
-    picture[0] = 255;
-    let tensor = images_tensor([&picture[..]].into_iter(), Scale::Standard, &Device::flex());
+    let mut image = [0; 784];
+    image[0] = 255;
+    let tensor = images_tensor([&image[..]].into_iter(), Scale::Standard, &Device::flex());
     assert_eq!(tensor.dims(), [1, 1, 32, 32]);
     let pixels: Vec<f32> = tensor.into_data().iter().collect();
     let (background, foreground) = ((0.0 - 0.1307) / 0.3081, (1.0 - 0.1307) / 0.3081);
@@ -116,14 +116,14 @@ fn a_batch_is_normalised_and_centred() {
         assert!((pixel - expected).abs() < 1e-6, "{place}: {pixel}");
     }
     for (scale, foreground) in [(Scale::Unit, 1.0), (Scale::Byte, 255.0)] {
-        let tensor = images_tensor([&picture[..]].into_iter(), scale, &Device::flex());
+        let tensor = images_tensor([&image[..]].into_iter(), scale, &Device::flex());
         let pixels: Vec<f32> = tensor.into_data().iter().collect();
         assert!((pixels[2 * 32 + 2] - foreground).abs() < 1e-4 && pixels.iter().filter(|v| **v == 0.0).count() == 1023);
     }
 }
 
 #[test]
-fn batches_hold_every_picture_once_in_an_order_of_seed_and_epoch() {
+fn batches_hold_every_image_once_in_an_order_of_seed_and_epoch() {
     let set = splits().valid.slice(0, 103);
     let orders = |loader: &dyn DataLoader<lenet::data::Batch>| {
         let batches: Vec<_> = loader.iter().map(Result::unwrap).collect();

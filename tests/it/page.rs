@@ -101,7 +101,7 @@ fn the_page_shows_the_run_in_a_browser() {
         assert_eq!(console, Vec::<String>::new());
         assert_eq!(found["charts"], serde_json::json!(["error", "loss", "learning-rate", "calibration"]));
         assert!(found["labels"].as_u64().unwrap() > 30, "{found}");
-        // The misses, two pictures of filters, the digit and its four layers.
+        // The misses, two images of filters, the digit and its four layers.
         assert_eq!(found["images"].as_u64().unwrap() as usize, test.worst.len() + 2 + 1 + 4);
         assert_eq!(found["shown"], found["images"]);
         assert_eq!((&found["overflow"], &found["outside"]), (&Value::from(0), &Value::from(0)), "{found}");

@@ -35,8 +35,8 @@ fn what_was_saved_answers_as_what_was_measured() {
     let again = evaluate(&trained.net, &splits().test, &trained.device).unwrap();
     assert_eq!(Some(&again), report.test.as_ref());
     let record = Trained::load(&folder.path().join("model.bpk"), None).unwrap();
-    let picture: [u8; 784] = splits().test.image(0).try_into().unwrap();
-    assert_eq!(record.probabilities(&[picture]).unwrap(), trained.probabilities(&[picture]).unwrap());
+    let image: [u8; 784] = splits().test.image(0).try_into().unwrap();
+    assert_eq!(record.probabilities(&[image]).unwrap(), trained.probabilities(&[image]).unwrap());
 }
 
 /// The figures that do not depend on the clock.

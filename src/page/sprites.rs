@@ -1,4 +1,4 @@
-//! Small pictures as PNG inside the page.
+//! Small images as PNG inside the page.
 
 use std::io::Cursor;
 
@@ -16,7 +16,7 @@ pub(super) enum Palette {
     Signed,
 }
 
-/// Square tiles side by side in a picture, a gap between them, as a `data:` URL. All share one scale.
+/// Square tiles side by side in an image, a gap between them, as a `data:` URL. All share one scale.
 pub(super) fn sprite(tiles: &[f32], side: usize, columns: usize, palette: Palette) -> Result<String> {
     const GAP: usize = 1;
     let count = tiles.len() / (side * side);
@@ -24,19 +24,17 @@ pub(super) fn sprite(tiles: &[f32], side: usize, columns: usize, palette: Palett
     let (width, height) = (columns.min(count) * step - GAP, count.div_ceil(columns) * step - GAP);
     let scale = tiles.iter().fold(1e-12_f32, |scale, v| scale.max(v.abs()));
     #[expect(clippy::cast_possible_truncation, reason = "some hundreds")]
-    let mut picture = RgbImage::from_pixel(width as u32, height as u32, Rgb([128; 3]));
+    let mut image = RgbImage::from_pixel(width as u32, height as u32, Rgb([128; 3]));
     for (tile, values) in tiles.chunks_exact(side * side).enumerate() {
         for (place, value) in values.iter().enumerate() {
             let x = tile % columns * step + place % side;
             let y = tile / columns * step + place / side;
             #[expect(clippy::cast_possible_truncation, reason = "some hundreds")]
-            picture.put_pixel(x as u32, y as u32, colour(value / scale, palette));
+            image.put_pixel(x as u32, y as u32, colour(value / scale, palette));
         }
     }
     let mut png = Cursor::new(Vec::new());
-    picture
-        .write_to(&mut png, ImageFormat::Png)
-        .map_err(|e| Error::Page(format!("a picture cannot be encoded: {e}")))?;
+    image.write_to(&mut png, ImageFormat::Png).map_err(|e| Error::Page(format!("an image cannot be encoded: {e}")))?;
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner())))
 }
 
