@@ -21,9 +21,9 @@ use crate::{
 /// Images in MNIST's training set.
 pub const TRAIN_IMAGES: usize = 60_000;
 /// Rows and columns of an image.
-pub const SIDE: usize = 28;
+pub const IMAGE_SIDE: usize = 28;
 /// Bytes of an image.
-pub const PIXELS: usize = SIDE * SIDE;
+pub const PIXELS: usize = IMAGE_SIDE * IMAGE_SIDE;
 /// Classes, labelled from 0.
 pub const CLASSES: usize = 10;
 

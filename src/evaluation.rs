@@ -15,7 +15,7 @@ use crate::{
 /// Images read at once.
 const BATCH_SIZE: usize = 1000;
 /// Images whose layers' outputs are looked at, and so in memory, at once.
-const PORTION: usize = 100;
+const CHUNK_SIZE: usize = 100;
 /// Bins of confidence in which calibration is measured.
 const BINS: usize = 10;
 /// How many of the misses are kept one by one.
@@ -223,8 +223,8 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
 pub fn dead_units(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<DeadUnits> {
     let set = set.slice(0, BATCH_SIZE);
     let mut strongest: [Vec<f32>; 4] = Default::default();
-    for first in (0..set.len()).step_by(PORTION) {
-        let part = set.slice(first, first + PORTION);
+    for first in (0..set.len()).step_by(CHUNK_SIZE) {
+        let part = set.slice(first, first + CHUNK_SIZE);
         let layers = net.layers(images_tensor((0..part.len()).map(|i| part.image(i)), part.scale(), device));
         let [c1, c3] = [layers.s2, layers.s4].map(|maps| maps.max_dim(3).max_dim(2).flatten::<2>(1, 3));
         for (units, strongest) in [c1, c3, layers.c5, layers.f6].into_iter().zip(&mut strongest) {

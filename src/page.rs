@@ -20,7 +20,7 @@ use crate::{
     artifacts::RunDir,
     backend,
     config::{Config, Schedule},
-    data::{ImageSet, SIDE, Splits, images_tensor},
+    data::{IMAGE_SIDE, ImageSet, Splits, images_tensor},
     evaluation::{DeadUnits, Evaluation, Miss},
     files::write_atomically,
     model::LeNet5,
@@ -277,7 +277,7 @@ impl Gallery {
 
 fn digit(set: &ImageSet, index: usize) -> Result<String> {
     let pixels: Vec<f32> = set.image(index).iter().map(|byte| f32::from(*byte)).collect();
-    sprite(&pixels, SIDE, 1, Palette::Grey)
+    sprite(&pixels, IMAGE_SIDE, 1, Palette::Grey)
 }
 
 fn numbers(tensor: Tensor<4>) -> Result<Vec<f32>> {

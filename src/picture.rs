@@ -22,7 +22,7 @@ use image::{
 
 use crate::{
     Error, Result,
-    data::{PIXELS, SIDE},
+    data::{IMAGE_SIDE, PIXELS},
 };
 
 /// Brightness, or how much a pixel belongs to the foreground, from 0 to 1.
@@ -217,14 +217,14 @@ fn centre(digit: &Plane) -> [u8; PIXELS] {
         sum_x += pixel[0] * x as f32;
         sum_y += pixel[0] * y as f32;
     }
-    let middle = SIDE as f32 / 2.0;
+    let middle = IMAGE_SIDE as f32 / 2.0;
     let offset = |moment: f32, side: u32| {
-        (middle - moment / sum.max(f32::MIN_POSITIVE)).round().clamp(0.0, (SIDE as u32 - side) as f32) as usize
+        (middle - moment / sum.max(f32::MIN_POSITIVE)).round().clamp(0.0, (IMAGE_SIDE as u32 - side) as f32) as usize
     };
     let (left, top) = (offset(sum_x, digit.width()), offset(sum_y, digit.height()));
     let mut field = [0; PIXELS];
     for (x, y, pixel) in digit.enumerate_pixels() {
-        field[(top + y as usize) * SIDE + left + x as usize] = (pixel[0].clamp(0.0, 1.0) * 255.0).round() as u8;
+        field[(top + y as usize) * IMAGE_SIDE + left + x as usize] = (pixel[0].clamp(0.0, 1.0) * 255.0).round() as u8;
     }
     field
 }

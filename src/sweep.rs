@@ -19,14 +19,14 @@ use crate::{
 
 /// A key of the config and the values that it takes in turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Axis {
+pub struct Hyperparameter {
     /// The dotted key.
     pub key: String,
     /// Its values, as `--set` takes them.
     pub values: Vec<String>,
 }
 
-impl Axis {
+impl Hyperparameter {
     /// Reads `KEY=VALUE,VALUE`.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Axis {
 /// All runs with one choice of values.
 #[derive(Debug, Clone)]
 pub struct Point {
-    /// A value for each axis.
+    /// A value for each hyperparameter.
     pub values: Vec<String>,
     /// A run for each seed.
     pub runs: Vec<Run>,
@@ -83,7 +83,7 @@ impl Spread {
 /// What the runs of a [`Point`] came to. Diverged runs are counted and left out of the rest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PointSummary {
-    /// A value for each axis.
+    /// A value for each hyperparameter.
     pub values: Vec<String>,
     /// How many runs.
     pub runs: usize,
@@ -127,7 +127,7 @@ pub struct Plan {
     /// `KEY=VALUE` for all runs.
     pub overrides: Vec<String>,
     /// The keys whose values change, in all combinations.
-    pub axes: Vec<Axis>,
+    pub grid: Vec<Hyperparameter>,
     /// How many seeds, from 1 on; 0: the config's own.
     pub seeds: usize,
     /// The folder of the runs' folders.
@@ -176,8 +176,8 @@ impl Plan {
         let page = self.folder.join("sweep.html");
         // Of several seeds the first one stands for all in the curves; the table has every run.
         let all: Vec<Run> = points.iter().flat_map(|point| point.runs.clone()).collect();
-        let title = self.axes.iter().map(|axis| axis.key.as_str()).collect::<Vec<_>>().join(", ");
-        write_comparison(&title, &all, &chart(&self.axes, &points).into_iter().collect::<Vec<_>>(), &page)?;
+        let title = self.grid.iter().map(|parameter| parameter.key.as_str()).collect::<Vec<_>>().join(", ");
+        write_comparison(&title, &all, &chart(&self.grid, &points).into_iter().collect::<Vec<_>>(), &page)?;
         let summaries: Vec<PointSummary> = points.iter().map(Point::summary).collect();
         let json = serde_json::to_string_pretty(&summaries).map_err(|e| Error::Page(e.to_string()))?;
         write_atomically(&self.folder.join("sweep.json"), json.as_bytes())?;
@@ -186,19 +186,21 @@ impl Plan {
 
     /// All choices of values, each with its runs: every config is checked before the first is trained.
     fn choices(&self) -> Result<Vec<(Vec<String>, Vec<Planned>)>> {
-        let axes = &self.axes;
+        let grid = &self.grid;
         let mut choices: Vec<Vec<String>> = vec![Vec::new()];
-        for axis in axes {
+        for parameter in grid {
             choices = choices
                 .iter()
-                .flat_map(|choice| axis.values.iter().map(|value| [&choice[..], std::slice::from_ref(value)].concat()))
+                .flat_map(|choice| {
+                    parameter.values.iter().map(|value| [&choice[..], std::slice::from_ref(value)].concat())
+                })
                 .collect();
         }
         let runs = |choice: Vec<String>| {
-            let set = axes.iter().zip(&choice).map(|(axis, value)| format!("{}={value}", axis.key));
+            let set = grid.iter().zip(&choice).map(|(parameter, value)| format!("{}={value}", parameter.key));
             let config = Config::load(&self.config, &self.overrides.iter().cloned().chain(set).collect::<Vec<_>>())?;
             let name: Vec<String> =
-                axes.iter().zip(&choice).map(|(axis, value)| format!("{}={value}", axis.name())).collect();
+                grid.iter().zip(&choice).map(|(parameter, value)| format!("{}={value}", parameter.name())).collect();
             let name = name.join(",");
             let with_seed = |seed: u64| (format!("{name},seed={seed}"), Config { seed, ..config.clone() });
             let planned = match self.seeds as u64 {
@@ -233,8 +235,8 @@ fn run(config: &Config, path: &Path, progress: Progress, interrupter: &Interrupt
 }
 
 /// The test error of each run against the value of the only key, if its values are numbers.
-fn chart(axes: &[Axis], points: &[Point]) -> Option<Chart> {
-    let [only] = axes else { return None };
+fn chart(grid: &[Hyperparameter], points: &[Point]) -> Option<Chart> {
+    let [only] = grid else { return None };
     let values: Vec<f64> = only.values.iter().map(|value| value.parse().ok()).collect::<Option<_>>()?;
     let error = |accuracy: f64| 1.0 - accuracy;
     let line = |name: &str, colour, points| Series { name: name.into(), colour, points, dots: false };
@@ -256,11 +258,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn axes_are_read_and_wrong_ones_refused() {
-        let axis = Axis::parse("optimizer.learning_rate=1e-3, 0.1").unwrap();
-        assert_eq!((axis.name(), &axis.values[..]), ("learning_rate", &["1e-3".to_owned(), "0.1".to_owned()][..]));
+    fn hyperparameters_are_read_and_wrong_ones_refused() {
+        let parameter = Hyperparameter::parse("optimizer.learning_rate=1e-3, 0.1").unwrap();
+        assert_eq!(
+            (parameter.name(), &parameter.values[..]),
+            ("learning_rate", &["1e-3".to_owned(), "0.1".to_owned()][..])
+        );
         for wrong in ["seed", "seed=", "=1", "seed=1,,2", "seed=1,1"] {
-            assert_eq!(Axis::parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+            assert_eq!(Hyperparameter::parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }
     }
 

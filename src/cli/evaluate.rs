@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use super::{percent, print, print_json};
 use crate::{
     Error, Result,
-    data::{CLASSES, ImageSet, SIDE, Splits},
+    data::{CLASSES, IMAGE_SIDE, ImageSet, Splits},
     evaluation::{Evaluation, Miss, evaluate},
     inference::Trained,
     terminal::say,
@@ -104,8 +104,8 @@ fn misses(worst: &[Miss], set: &ImageSet) -> String {
     }
     text += "\nthe misses it was surest of: label \u{2192} answer, and how sure\n";
     for row in worst[..worst.len().min(DRAWN)].chunks(BESIDE) {
-        let drawn: Vec<[String; SIDE / 4]> = row.iter().map(|miss| braille(set.image(miss.index))).collect();
-        for line in 0..SIDE / 4 {
+        let drawn: Vec<[String; IMAGE_SIDE / 4]> = row.iter().map(|miss| braille(set.image(miss.index))).collect();
+        for line in 0..IMAGE_SIDE / 4 {
             let line: Vec<&str> = drawn.iter().map(|image| image[line].as_str()).collect();
             let _ = writeln!(text, "  {}", line.join("  "));
         }
@@ -118,16 +118,17 @@ fn misses(worst: &[Miss], set: &ImageSet) -> String {
 }
 
 /// An image in dots, two by four to a character: 14 characters in 7 lines.
-fn braille(pixels: &[u8]) -> [String; SIDE / 4] {
+fn braille(pixels: &[u8]) -> [String; IMAGE_SIDE / 4] {
     /// The bit of each dot in a character from U+2800 on, row by row.
     const DOTS: [u32; 8] = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
     /// From this brightness on there is a dot.
     const THRESHOLD: u8 = 96;
     std::array::from_fn(|line| {
         let character = |column: usize| {
-            let lit = (0..8).filter(|dot| pixels[(line * 4 + dot / 2) * SIDE + column * 2 + dot % 2] >= THRESHOLD);
+            let lit =
+                (0..8).filter(|dot| pixels[(line * 4 + dot / 2) * IMAGE_SIDE + column * 2 + dot % 2] >= THRESHOLD);
             char::from_u32(0x2800 + lit.map(|dot| DOTS[dot]).sum::<u32>()).unwrap_or(' ')
         };
-        (0..SIDE / 2).map(character).collect()
+        (0..IMAGE_SIDE / 2).map(character).collect()
     })
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{percent, print, print_json, stop_on_signal};
 use crate::{
     Result,
-    sweep::{Axis, Plan, Point, PointSummary, Spread},
+    sweep::{Hyperparameter, Plan, Point, PointSummary, Spread},
     terminal::say,
     training::Progress,
 };
@@ -39,33 +39,35 @@ pub(super) struct SweepArgs {
 
 impl SweepArgs {
     pub(super) fn run(self) -> Result<()> {
-        let axes = self.over.iter().map(|over| Axis::parse(over)).collect::<Result<Vec<_>>>()?;
+        let grid = self.over.iter().map(|over| Hyperparameter::parse(over)).collect::<Result<Vec<_>>>()?;
         let stem = self.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let folder = self.out.unwrap_or_else(|| Path::new("artifacts").join(format!("{stem}-sweep")));
         let interrupter = stop_on_signal(self.progress)?;
         let (config, overrides, seeds) = (self.config, self.overrides, self.seeds.into());
-        let plan = Plan { config, overrides, axes, seeds, folder };
+        let plan = Plan { config, overrides, grid, seeds, folder };
         let sweep = plan.run(self.progress, &interrupter, &|line| say(line))?;
         let summaries: Vec<_> = sweep.points.iter().map(Point::summary).collect();
-        if self.json { print_json(&summaries) } else { print(&table(&plan.axes, &summaries, &sweep.page)) }
+        if self.json { print_json(&summaries) } else { print(&table(&plan.grid, &summaries, &sweep.page)) }
     }
 }
 
 /// The table of a sweep.
-fn table(axes: &[Axis], points: &[PointSummary], page: &Path) -> String {
+fn table(grid: &[Hyperparameter], points: &[PointSummary], page: &Path) -> String {
     let spread = |spread: Option<Spread>, runs: usize| match spread {
         None => "-".to_owned(),
         // A single run deviates from nothing.
         Some(s) if runs < 2 => percent(s.mean),
         Some(s) => format!("{} \u{b1} {:.2}", percent(s.mean), s.deviation * 100.0),
     };
-    let widths: Vec<usize> = axes
+    let widths: Vec<usize> = grid
         .iter()
-        .map(|axis| axis.values.iter().map(String::len).chain([axis.key.len()]).max().unwrap_or_default())
+        .map(|parameter| {
+            parameter.values.iter().map(String::len).chain([parameter.key.len()]).max().unwrap_or_default()
+        })
         .collect();
     let mut text = String::new();
-    for (axis, width) in axes.iter().zip(&widths) {
-        let _ = write!(text, "{:<width$}  ", axis.key);
+    for (parameter, width) in grid.iter().zip(&widths) {
+        let _ = write!(text, "{:<width$}  ", parameter.key);
     }
     text += "runs  diverged        validation              test  train loss  dead units\n";
     for point in points {

@@ -10,7 +10,7 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{ImageSet, SIDE};
+use super::{IMAGE_SIDE, ImageSet};
 use crate::{Error, Result};
 
 /// The files of a data set: training images and labels, test images and labels.
@@ -28,7 +28,7 @@ const MOST: usize = 600_000;
 pub fn read_folder(folder: &Path) -> Result<(ImageSet, ImageSet)> {
     let read = |images: &str, labels: &str| {
         let images = find(folder, images)?;
-        let pixels = read_file(&images, &[SIDE, SIDE])?;
+        let pixels = read_file(&images, &[IMAGE_SIDE, IMAGE_SIDE])?;
         let labels = read_file(&find(folder, labels)?, &[])?;
         let set = ImageSet::new(pixels, labels).map_err(|e| Error::Data(format!("{}: {e}", images.display())))?;
         if set.is_empty() {
@@ -115,30 +115,30 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_written_is_read(payload in prop::collection::vec(any::<u8>(), 0..4)) {
-            let payload: Vec<u8> = payload.iter().flat_map(|p| [*p; SIDE * SIDE]).collect();
-            let count = u32::try_from(payload.len() / (SIDE * SIDE)).unwrap();
-            prop_assert_eq!(parse(&file(count, 28, 28, &payload)[..], &[SIDE, SIDE]), Ok(payload));
+            let payload: Vec<u8> = payload.iter().flat_map(|p| [*p; IMAGE_SIDE * IMAGE_SIDE]).collect();
+            let count = u32::try_from(payload.len() / (IMAGE_SIDE * IMAGE_SIDE)).unwrap();
+            prop_assert_eq!(parse(&file(count, 28, 28, &payload)[..], &[IMAGE_SIDE, IMAGE_SIDE]), Ok(payload));
         }
 
         #[test]
         fn any_bytes_give_a_result_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = parse(&bytes[..], &[SIDE, SIDE]);
+            let _ = parse(&bytes[..], &[IMAGE_SIDE, IMAGE_SIDE]);
         }
 
         #[test]
         fn a_wrong_header_or_length_is_refused(
             count in any::<u32>(), rows in any::<u32>(), columns in any::<u32>(), length in 0_usize..2000,
         ) {
-            prop_assume!((count as usize * SIDE * SIDE, rows, columns) != (length, 28, 28));
-            prop_assert!(parse(&file(count, rows, columns, &vec![0; length])[..], &[SIDE, SIDE]).is_err());
+            prop_assume!((count as usize * IMAGE_SIDE * IMAGE_SIDE, rows, columns) != (length, 28, 28));
+            prop_assert!(parse(&file(count, rows, columns, &vec![0; length])[..], &[IMAGE_SIDE, IMAGE_SIDE]).is_err());
         }
     }
 
     #[test]
     fn a_header_takes_no_memory_on_its_word() {
-        let error = parse(&file(600_000, 28, 28, b"few")[..], &[SIDE, SIDE]).unwrap_err();
+        let error = parse(&file(600_000, 28, 28, b"few")[..], &[IMAGE_SIDE, IMAGE_SIDE]).unwrap_err();
         assert!(error.contains("shorter than its header says"), "{error}");
-        let error = parse(&file(u32::MAX, 28, 28, b"few")[..], &[SIDE, SIDE]).unwrap_err();
+        let error = parse(&file(u32::MAX, 28, 28, b"few")[..], &[IMAGE_SIDE, IMAGE_SIDE]).unwrap_err();
         assert!(error.contains("claims 4294967295 items"), "{error}");
     }
 }

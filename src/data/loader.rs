@@ -16,7 +16,7 @@ use burn::{
     prelude::*,
 };
 
-use super::{ImageSet, PIXELS, SIDE};
+use super::{IMAGE_SIDE, ImageSet, PIXELS};
 use crate::{config::Scale, model::INPUT_SIDE};
 
 /// Mean and standard deviation of MNIST's training pixels on a scale of 0 to 1.
@@ -26,7 +26,7 @@ const MEAN: f32 = 0.1307;
 const STD: f32 = 0.3081;
 
 /// Rows and columns of background on each side: 28x28 is centred in 32x32.
-const MARGIN: usize = (INPUT_SIDE - SIDE) / 2;
+const MARGIN: usize = (INPUT_SIDE - IMAGE_SIDE) / 2;
 
 impl Scale {
     /// Slope and intercept of the line from a pixel's byte to what the net sees.
@@ -61,9 +61,10 @@ fn images_data<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale
     let mut pixels = vec![background; count * INPUT_SIDE * INPUT_SIDE];
     for (image, field) in images.zip(pixels.chunks_exact_mut(INPUT_SIDE * INPUT_SIDE)) {
         debug_assert_eq!(image.len(), PIXELS);
-        for (row, line) in image.as_chunks::<SIDE>().0.iter().zip(field.chunks_exact_mut(INPUT_SIDE).skip(MARGIN)) {
+        for (row, line) in image.as_chunks::<IMAGE_SIDE>().0.iter().zip(field.chunks_exact_mut(INPUT_SIDE).skip(MARGIN))
+        {
             // Of fixed length: the compiler makes vectors of it.
-            for (byte, pixel) in row.iter().zip(&mut line[MARGIN..MARGIN + SIDE]) {
+            for (byte, pixel) in row.iter().zip(&mut line[MARGIN..MARGIN + IMAGE_SIDE]) {
                 *pixel = f32::from(*byte) * slope + background;
             }
         }
