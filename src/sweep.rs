@@ -1,6 +1,9 @@
 //! Many runs of one config, each with other values of some keys, side by side.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroU16,
+    path::{Path, PathBuf},
+};
 
 use burn::train::Interrupter;
 use serde::Serialize;
@@ -128,8 +131,8 @@ pub struct Plan {
     pub overrides: Vec<String>,
     /// The keys whose values change, in all combinations.
     pub grid: Vec<Hyperparameter>,
-    /// How many seeds, from 1 on; 0: the config's own.
-    pub seeds: usize,
+    /// Train with the seeds from 1 to this number; none: with the config's own seed.
+    pub seeds: Option<NonZeroU16>,
     /// The folder of the runs' folders.
     pub folder: PathBuf,
 }
@@ -203,9 +206,9 @@ impl Plan {
                 grid.iter().zip(&choice).map(|(parameter, value)| format!("{}={value}", parameter.name())).collect();
             let name = name.join(",");
             let with_seed = |seed: u64| (format!("{name},seed={seed}"), Config { seed, ..config.clone() });
-            let planned = match self.seeds as u64 {
-                0 => vec![(name.clone(), config.clone())],
-                seeds => (1..=seeds).map(with_seed).collect(),
+            let planned = match self.seeds {
+                None => vec![(name.clone(), config.clone())],
+                Some(seeds) => (1..=seeds.get()).map(|seed| with_seed(seed.into())).collect(),
             };
             Ok((choice, planned))
         };

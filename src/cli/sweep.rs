@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write,
+    num::NonZeroU16,
     path::{Path, PathBuf},
 };
 
@@ -20,9 +21,9 @@ pub(super) struct SweepArgs {
     /// A key and its values, such as optimizer.learning_rate=1e-5,1e-4,1e-3; may be repeated for all combinations
     #[arg(long, required = true, value_name = "KEY=VALUE,VALUE")]
     over: Vec<String>,
-    /// Train each with so many seeds, from 1 on [default: the config's seed]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    seeds: u16,
+    /// Train each combination with the seeds 1 to N [default: the config's seed alone]
+    #[arg(long, value_name = "N")]
+    seeds: Option<NonZeroU16>,
     /// Set a value of the config for all runs; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -43,7 +44,7 @@ impl SweepArgs {
         let stem = self.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let folder = self.out.unwrap_or_else(|| Path::new("artifacts").join(format!("{stem}-sweep")));
         let interrupter = stop_on_signal(self.progress)?;
-        let (config, overrides, seeds) = (self.config, self.overrides, self.seeds.into());
+        let (config, overrides, seeds) = (self.config, self.overrides, self.seeds);
         let plan = Plan { config, overrides, grid, seeds, folder };
         let sweep = plan.run(self.progress, &interrupter, &|line| say(line))?;
         let summaries: Vec<_> = sweep.points.iter().map(Point::summary).collect();
