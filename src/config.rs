@@ -3,12 +3,15 @@
 mod schedule;
 mod source;
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
 pub use self::schedule::Schedule;
-use crate::{Error, Result};
+use crate::{Error, Result, backend};
 
 /// All settings of a run. Every key has a default; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -246,51 +249,55 @@ impl Config {
         self.fault().map_or(Ok(()), |(key, what)| Err(Error::Config(format!("{key} {what}"))))
     }
 
+    /// The first value out of its range.
     fn fault(&self) -> Option<Fault> {
-        let share = 0.0..=1.0;
+        let Self { data, training, optimizer, schedule, loss, .. } = self;
+        let above_0 = |value: f64| value > 0.0 && value.is_finite();
+        let from_0 = |value: f64| value >= 0.0 && value.is_finite();
+        let fraction = |value: f64| (0.0..=1.0).contains(&value);
+        let below_1 = |value: f64| (0.0..1.0).contains(&value);
         let checks = [
-            ((1..=MOST_EPOCHS).contains(&self.training.epochs), "training.epochs", "must be 1 to 1000000"),
-            (self.training.patience <= MOST_EPOCHS, "training.patience", "must be at most 1000000"),
-            (self.training.batch_size >= 1, "training.batch_size", "must be at least 1"),
-            (self.training.batch_size <= MOST_IMAGES, "training.batch_size", "must be at most 1000000"),
+            ("backend", backend::check_name(&self.backend).err()),
+            ("training.epochs", out_of(1..=MOST_EPOCHS, training.epochs)),
+            ("training.patience", out_of(0..=MOST_EPOCHS, training.patience)),
+            ("training.batch_size", out_of(1..=MOST_IMAGES, training.batch_size)),
             (
-                self.training.patience == 0 || self.data.validation > 0,
                 "training.patience",
-                "needs a validation set: set data.validation above 0",
+                unless(
+                    training.patience == 0 || data.validation > 0,
+                    "needs a validation set: set data.validation above 0",
+                ),
             ),
+            ("optimizer.learning_rate", unless(above_0(optimizer.learning_rate), "must be a number above 0")),
+            ("optimizer.momentum", unless(below_1(optimizer.momentum), "must be at least 0 and below 1")),
             (
-                self.optimizer.learning_rate > 0.0 && self.optimizer.learning_rate.is_finite(),
-                "optimizer.learning_rate",
-                "must be a number above 0",
-            ),
-            ((0.0..1.0).contains(&self.optimizer.momentum), "optimizer.momentum", "must be at least 0 and below 1"),
-            (
-                !self.optimizer.nesterov || self.optimizer.momentum > 0.0,
                 "optimizer.nesterov",
-                "needs momentum: set optimizer.momentum above 0",
+                unless(
+                    !optimizer.nesterov || optimizer.momentum > 0.0,
+                    "needs momentum: set optimizer.momentum above 0",
+                ),
             ),
-            (
-                self.optimizer.weight_decay >= 0.0 && self.optimizer.weight_decay.is_finite(),
-                "optimizer.weight_decay",
-                "must be 0 or above",
-            ),
-            (
-                self.optimizer.clip_norm >= 0.0 && self.optimizer.clip_norm.is_finite(),
-                "optimizer.clip_norm",
-                "must be 0 (off) or above",
-            ),
-            (share.contains(&self.schedule.warmup), "schedule.warmup", "is a share of the run: 0 to 1"),
-            (share.contains(&self.schedule.end), "schedule.end", "is a share of the learning rate: 0 to 1"),
-            ((1..=MOST_EPOCHS).contains(&self.schedule.step_epochs), "schedule.step_epochs", "must be 1 to 1000000"),
-            (
-                self.schedule.step_factor > 0.0 && self.schedule.step_factor.is_finite(),
-                "schedule.step_factor",
-                "must be above 0",
-            ),
-            ((0.0..1.0).contains(&self.loss.label_smoothing), "loss.label_smoothing", "must be at least 0 and below 1"),
+            ("optimizer.weight_decay", unless(from_0(optimizer.weight_decay), "must be 0 or above")),
+            ("optimizer.clip_norm", unless(from_0(optimizer.clip_norm), "must be 0 (off) or above")),
+            ("schedule.warmup", unless(fraction(schedule.warmup), "is a fraction of the run: 0 to 1")),
+            ("schedule.end", unless(fraction(schedule.end), "is a fraction of the learning rate: 0 to 1")),
+            ("schedule.step_epochs", out_of(1..=MOST_EPOCHS, schedule.step_epochs)),
+            ("schedule.step_factor", unless(above_0(schedule.step_factor), "must be above 0")),
+            ("loss.label_smoothing", unless(below_1(loss.label_smoothing), "must be at least 0 and below 1")),
         ];
-        let backend = crate::backend::check_name(&self.backend).err().map(|what| ("backend", what));
-        let range = checks.iter().find(|(holds, ..)| !holds).map(|(_, key, what)| (*key, (*what).to_owned()));
-        backend.or(range)
+        checks.into_iter().find_map(|(key, what)| Some((key, what?)))
     }
+}
+
+/// What is wrong with a number that is outside its range.
+fn out_of(range: RangeInclusive<usize>, value: usize) -> Option<String> {
+    let (least, most) = (range.start(), range.end());
+    (!range.contains(&value)).then(|| match least {
+        0 => format!("must be at most {most}"),
+        _ => format!("must be {least} to {most}"),
+    })
+}
+
+fn unless(holds: bool, what: &str) -> Option<String> {
+    (!holds).then(|| what.to_owned())
 }

@@ -83,7 +83,7 @@ fn wrong_files_are_refused_with_line_and_caret() {
       |          ^^^^^^^
     "#);
     assert_snapshot!(complaint("[training]\n  batch_size = 0 # none\n", &[]), @"
-    test.toml:2:16: training.batch_size must be at least 1
+    test.toml:2:16: training.batch_size must be 1 to 1000000
       |
     2 |   batch_size = 0 # none
       |                ^
@@ -127,6 +127,7 @@ fn wrong_overrides_are_refused_by_name() {
     assert_snapshot!(complaint("", &["training.epochs"]), @"--set training.epochs: expected KEY=VALUE, such as optimizer.learning_rate=0.1");
     assert_snapshot!(complaint("", &["training.epochs=many"]), @r#"--set training.epochs=many: invalid type: string "many", expected a whole number from 0"#);
     assert_snapshot!(complaint("", &["training.epochs=0"]), @"--set training.epochs=0: training.epochs must be 1 to 1000000");
+    assert_snapshot!(complaint("", &["training.patience=1000001"]), @"--set training.patience=1000001: training.patience must be at most 1000000");
     assert_snapshot!(complaint("", &["seed.x=1"]), @"--set seed.x=1: `seed` has no keys below it");
     assert_snapshot!(complaint("", &["training=1"]), @"--set training=1: `training` is a section; set one of its keys: batch_size, epochs, patience");
     assert_snapshot!(complaint("", &["training.patience=2", "data.validation=0"]), @"--set training.patience=2: training.patience needs a validation set: set data.validation above 0");
