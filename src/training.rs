@@ -28,7 +28,7 @@ pub use self::{
 };
 use self::{
     logs::MetricLogs,
-    metrics::{MeanOverImages, Metric},
+    metrics::{MeanOverImages, Metric, SharedTotals},
     recorder::Recorder,
     schedule::Scheduler,
     state::SharedState,
@@ -74,9 +74,21 @@ pub(crate) fn learn(
     let events =
         config.logging.tensorboard.then(|| EventFile::create(&run.tensorboard(), &report.epochs)).transpose()?;
     let state = SharedState::new(report);
-    let recorder = Recorder::new(progress, state.clone(), run.clone(), events, schedule.clone(), interrupter.clone());
+    let totals @ [in_train, in_valid] = &<[SharedTotals; 2]>::default();
+    let recorder = Recorder::new(
+        progress,
+        state.clone(),
+        run.clone(),
+        events,
+        schedule.clone(),
+        interrupter.clone(),
+        totals.clone(),
+    );
     let mut training = SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(valid))
-        .metrics((MeanOverImages::new(Metric::Loss), MeanOverImages::new(Metric::Accuracy)))
+        .metric_train_numeric(MeanOverImages::new(Metric::Loss, in_train))
+        .metric_train_numeric(MeanOverImages::new(Metric::Accuracy, in_train))
+        .metric_valid_numeric(MeanOverImages::new(Metric::Loss, in_valid))
+        .metric_valid_numeric(MeanOverImages::new(Metric::Accuracy, in_valid))
         .metric_train_numeric(LearningRateMetric::new())
         .with_metric_logger(MetricLogs::new(run.clone(), state.clone(), interrupter.clone()))
         .with_default_checkpointers()

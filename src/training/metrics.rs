@@ -1,6 +1,6 @@
 //! Loss and accuracy for the learner: means over images, read from a device for many mini-batches at once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::{
     tensor::{Tensor, TensorReadError},
@@ -27,7 +27,7 @@ pub(super) enum Metric {
 
 impl Metric {
     /// The name under which the learner logs it.
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Loss => "Loss",
             Self::Accuracy => "Accuracy",
@@ -37,36 +37,70 @@ impl Metric {
     fn unit(self) -> Option<&'static str> {
         (self == Self::Accuracy).then_some("%")
     }
+}
 
-    /// The mean over all images of several mini-batches, and how many images these are.
-    fn mean(self, outputs: &[BatchOutput]) -> Result<(f64, usize), TensorReadError> {
-        let (mut sum, mut images) = (0.0, 0);
-        let (mut losses, mut sizes, mut logits, mut targets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for output in outputs {
-            images += output.images;
-            match (self, &output.metrics) {
-                (Self::Loss, BatchMetrics::Known { loss, .. }) => sum += loss * output.images as f64,
-                (Self::Accuracy, BatchMetrics::Known { correct, .. }) => sum += *correct as f64,
-                (Self::Loss, BatchMetrics::OnDevice(tensors)) => {
-                    losses.push(tensors.loss.clone());
-                    sizes.push(output.images as f64);
-                }
-                (Self::Accuracy, BatchMetrics::OnDevice(tensors)) => {
-                    logits.push(tensors.logits.clone());
-                    targets.push(tensors.targets.clone());
-                }
+/// The sum of the losses of all images.
+fn loss_sum(outputs: &[BatchOutput]) -> Result<f64, TensorReadError> {
+    let mut sum = 0.0;
+    let (mut losses, mut sizes) = (Vec::new(), Vec::new());
+    for output in outputs {
+        match &output.metrics {
+            BatchMetrics::Known { loss, .. } => sum += loss * output.images as f64,
+            BatchMetrics::OnDevice(tensors) => {
+                losses.push(tensors.loss.clone());
+                sizes.push(output.images as f64);
             }
         }
-        if !losses.is_empty() {
-            let losses = Tensor::cat(losses, 0).try_into_data()?;
-            sum += losses.iter::<f64>().zip(sizes).map(|(loss, size)| loss * size).sum::<f64>();
+    }
+    if !losses.is_empty() {
+        let losses = Tensor::cat(losses, 0).try_into_data()?;
+        sum += losses.iter::<f64>().zip(sizes).map(|(loss, size)| loss * size).sum::<f64>();
+    }
+    Ok(sum)
+}
+
+/// How many images are classified correctly.
+fn correct(outputs: &[BatchOutput]) -> Result<usize, TensorReadError> {
+    let mut sum = 0;
+    let (mut logits, mut targets) = (Vec::new(), Vec::new());
+    for output in outputs {
+        match &output.metrics {
+            BatchMetrics::Known { correct, .. } => sum += correct,
+            BatchMetrics::OnDevice(tensors) => {
+                logits.push(tensors.logits.clone());
+                targets.push(tensors.targets.clone());
+            }
         }
-        if !logits.is_empty() {
-            let answers = Tensor::cat(logits, 0).argmax(1).flatten::<1>(0, 1);
-            sum += answers.equal(Tensor::cat(targets, 0)).int().sum().try_into_scalar::<f64>()?;
-        }
-        let percent = if self == Self::Accuracy { 100.0 } else { 1.0 };
-        Ok((sum * percent / images as f64, images))
+    }
+    if !logits.is_empty() {
+        let answers = Tensor::cat(logits, 0).argmax(1).flatten::<1>(0, 1);
+        let equal = answers.equal(Tensor::cat(targets, 0)).int().sum();
+        sum += equal.try_into_scalar::<u32>()? as usize;
+    }
+    Ok(sum)
+}
+
+/// What both metrics of a split found, once the split has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Totals {
+    /// The mean loss of an image.
+    pub(super) loss: Option<f64>,
+    /// How many images are classified correctly, of how many.
+    pub(super) correct: Option<(usize, usize)>,
+}
+
+/// The [`Totals`] of a split, on their way from its metrics to the recorder: Burn hands over formatted means alone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SharedTotals(Arc<Mutex<Totals>>);
+
+impl SharedTotals {
+    fn lock(&self) -> MutexGuard<'_, Totals> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The totals of the split that has ended; none are left.
+    pub(super) fn take(&self) -> Totals {
+        std::mem::take(&mut self.lock())
     }
 }
 
@@ -76,6 +110,11 @@ pub(super) struct MeanOverImages {
     metric: Metric,
     name: MetricName,
     state: NumericMetricState,
+    /// Images so far, and how many of them are classified correctly.
+    images: usize,
+    correct: usize,
+    /// Where the totals go at the end of the split.
+    totals: SharedTotals,
     /// Outputs not read from the device yet.
     waiting: Vec<BatchOutput>,
     /// The text that the dashboard shows.
@@ -83,9 +122,17 @@ pub(super) struct MeanOverImages {
 }
 
 impl MeanOverImages {
-    pub(super) fn new(metric: Metric) -> Self {
-        let name = Arc::new(metric.name().to_owned());
-        Self { metric, name, state: NumericMetricState::default(), waiting: Vec::new(), shown: String::new() }
+    pub(super) fn new(metric: Metric, totals: &SharedTotals) -> Self {
+        Self {
+            metric,
+            name: Arc::new(metric.name().to_owned()),
+            state: NumericMetricState::default(),
+            images: 0,
+            correct: 0,
+            totals: totals.clone(),
+            waiting: Vec::new(),
+            shown: String::new(),
+        }
     }
 
     fn format(&self) -> FormatOptions {
@@ -99,10 +146,20 @@ impl MeanOverImages {
     /// Reads the waiting outputs.
     fn read(&mut self) -> Result<(), TensorReadError> {
         let waiting = std::mem::take(&mut self.waiting);
-        if !waiting.is_empty() {
-            let (mean, images) = self.metric.mean(&waiting)?;
-            self.state.update(mean, images);
+        if waiting.is_empty() {
+            return Ok(());
         }
+        let images = waiting.iter().map(|output| output.images).sum();
+        let sum = match self.metric {
+            Metric::Loss => loss_sum(&waiting)?,
+            Metric::Accuracy => {
+                let correct = correct(&waiting)?;
+                self.correct += correct;
+                correct as f64 * 100.0
+            }
+        };
+        self.images += images;
+        self.state.update(sum / images as f64, images);
         Ok(())
     }
 }
@@ -125,11 +182,19 @@ impl BurnMetric for MeanOverImages {
 
     fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
         self.read()?;
+        let mut totals = self.totals.lock();
+        match self.metric {
+            Metric::Loss => totals.loss = Some(self.state.final_value().current()),
+            Metric::Accuracy => totals.correct = Some((self.correct, self.images)),
+        }
+        drop(totals);
         Ok(self.state.compute_final(self.format()))
     }
 
     fn clear(&mut self) {
+        // The totals stay: Burn clears a metric before the recorder hears of the end.
         self.state.reset();
+        (self.images, self.correct) = (0, 0);
         self.waiting.clear();
     }
 
@@ -190,7 +255,8 @@ mod tests {
     #[test]
     fn metrics_read_from_a_device_come_later_and_are_the_same() {
         for metric in [Metric::Loss, Metric::Accuracy] {
-            let mut metrics = [MeanOverImages::new(metric), MeanOverImages::new(metric)];
+            let totals = [SharedTotals::default(), SharedTotals::default()];
+            let mut metrics = totals.each_ref().map(|totals| MeanOverImages::new(metric, totals));
             let mut logged = [0, 0];
             // Twice, as in two epochs.
             for _ in 0..2 {
@@ -210,6 +276,12 @@ mod tests {
                     end
                 });
                 assert!((ends[0] - ends[1]).abs() < 1e-9 && ends[0] > 0.0, "{ends:?}");
+                let totals = totals.each_ref().map(SharedTotals::take);
+                assert_eq!(totals[0].correct, totals[1].correct);
+                match metric {
+                    Metric::Loss => assert_eq!(totals.map(|totals| totals.loss), ends.map(Some)),
+                    Metric::Accuracy => assert_eq!(totals[0].correct, Some((137, 279))),
+                }
             }
             // 32, 64 and 70 mini-batches.
             assert_eq!(logged, [140, 6]);

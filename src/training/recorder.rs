@@ -1,11 +1,11 @@
 //! What the learner's renderer is here: it collects each epoch's figures and passes on what is shown.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use burn::train::{
     Interrupter, LearnerSummary,
     logger::{EvaluationProgressLogger, TrainingProgressLogger},
-    metric::{MetricDefinition, MetricId, NumericEntry},
+    metric::MetricDefinition,
     renderer::{
         EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
         tui::TuiMetricsRendererWrapper,
@@ -14,7 +14,7 @@ use burn::train::{
 
 use super::{
     display::{Display, Progress, listen_for_ctrl_c},
-    metrics::Metric,
+    metrics::{SharedTotals, Totals},
     state::SharedState,
     tensorboard::EventFile,
 };
@@ -26,18 +26,18 @@ use crate::{
     terminal::say,
 };
 
-/// A loss and an accuracy, as far as they are known.
+/// The last pass over a split.
 #[derive(Default, Clone, Copy)]
-struct Partial {
-    loss: Option<f64>,
-    accuracy: Option<f64>,
-    images: f64,
+struct Pass {
+    totals: Totals,
     seconds: f64,
 }
 
-impl Partial {
+impl Pass {
+    /// Loss and accuracy; none if a metric could not be read.
     fn metrics(self) -> Option<SplitMetrics> {
-        Some(SplitMetrics { loss: self.loss?, accuracy: self.accuracy? })
+        let (correct, images) = self.totals.correct?;
+        Some(SplitMetrics { loss: self.totals.loss?, accuracy: correct as f64 / images as f64 })
     }
 }
 
@@ -49,12 +49,13 @@ pub(super) struct Recorder {
     schedule: Schedule,
     interrupter: Interrupter,
     display: Display,
-    names: HashMap<MetricId, Arc<String>>,
     epochs: usize,
     in_training: bool,
     began: Instant,
-    train: Partial,
-    valid: Partial,
+    /// What the metrics of the training and the validation split find.
+    totals: [SharedTotals; 2],
+    train: Pass,
+    valid: Pass,
 }
 
 impl Recorder {
@@ -65,6 +66,7 @@ impl Recorder {
         events: Option<EventFile>,
         schedule: Schedule,
         interrupter: Interrupter,
+        totals: [SharedTotals; 2],
     ) -> Self {
         let done = state.lock().report.epochs.len();
         let display = Display::new(progress, done, &interrupter);
@@ -75,30 +77,17 @@ impl Recorder {
             schedule,
             interrupter,
             display,
-            names: HashMap::new(),
             epochs: 0,
             in_training: true,
             began: Instant::now(),
-            train: Partial::default(),
-            valid: Partial::default(),
+            totals,
+            train: Pass::default(),
+            valid: Pass::default(),
         }
     }
 
     fn dashboard(&mut self) -> Option<&mut TuiMetricsRendererWrapper> {
         if let Display::Dashboard(dashboard) = &mut self.display { Some(dashboard) } else { None }
-    }
-
-    /// Notes the final value of a metric over a split.
-    fn note(&mut self, state: &MetricState) {
-        let MetricState::Numeric(entry, Some(NumericEntry::Final(value))) = state else { return };
-        let split = if self.in_training { &mut self.train } else { &mut self.valid };
-        let Some(name) = self.names.get(&entry.metric_id).map(|name| name.as_str()) else { return };
-        if name == Metric::Loss.name() {
-            split.loss = Some(*value);
-        } else if name == Metric::Accuracy.name() {
-            // A mean of percentages, batch by batch: the count behind it is a whole number.
-            split.accuracy = Some((*value / 100.0 * split.images).round() / split.images);
-        }
     }
 
     fn finish_epoch(&mut self, epoch: usize) {
@@ -157,8 +146,6 @@ impl TrainingProgressLogger for Recorder {
 
     fn start_split(&mut self, split: &str, items: usize) {
         self.in_training = split == "train";
-        let partial = if self.in_training { &mut self.train } else { &mut self.valid };
-        *partial = Partial { images: items as f64, ..Partial::default() };
         self.began = Instant::now();
         let epoch = self.state.lock().report.epochs.len() + 1;
         match &mut self.display {
@@ -184,8 +171,13 @@ impl TrainingProgressLogger for Recorder {
     }
 
     fn end_split(&mut self) {
-        let split = if self.in_training { &mut self.train } else { &mut self.valid };
-        split.seconds = self.began.elapsed().as_secs_f64();
+        let seconds = self.began.elapsed().as_secs_f64();
+        let [train, valid] = &self.totals;
+        if self.in_training {
+            self.train = Pass { totals: train.take(), seconds };
+        } else {
+            self.valid = Pass { totals: valid.take(), seconds };
+        }
         if let Some(dashboard) = self.dashboard() {
             dashboard.end_split();
         }
@@ -208,14 +200,12 @@ impl TrainingProgressLogger for Recorder {
 
 impl MetricsRendererTraining for Recorder {
     fn update_train(&mut self, state: MetricState) {
-        self.note(&state);
         if let Some(dashboard) = self.dashboard() {
             dashboard.update_train(state);
         }
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        self.note(&state);
         if let Some(dashboard) = self.dashboard() {
             dashboard.update_valid(state);
         }
@@ -244,7 +234,6 @@ impl MetricsRenderer for Recorder {
     }
 
     fn register_metric(&mut self, definition: MetricDefinition) {
-        self.names.insert(definition.metric_id.clone(), definition.name.clone());
         if let Some(dashboard) = self.dashboard() {
             dashboard.register_metric(definition);
         }
