@@ -10,7 +10,7 @@ use minijinja::Environment;
 use serde::Serialize;
 use serde_json::json;
 
-pub use self::charts::{Chart, Legend, Series};
+pub use self::charts::{Chart, Legend, Marks, Series};
 use self::{
     charts::{DARK, LIGHT},
     sprites::{Palette, sprite},
@@ -69,7 +69,7 @@ impl Run {
         };
         let mut errors = both(|metrics| 1.0 - metrics.accuracy);
         if let (Some(test), Some(best)) = (&self.report.test, self.report.best_epoch) {
-            errors.push(Series { dots: true, ..line("test", 2, vec![(best as f64, 1.0 - test.accuracy)]) });
+            errors.push(Series { marks: Marks::Dots, ..line("test", 2, vec![(best as f64, 1.0 - test.accuracy)]) });
         }
         let schedule = Schedule::new(&self.config, self.report.train_images);
         // A run that was resumed with more epochs has had another schedule before.
@@ -94,17 +94,15 @@ impl Run {
 }
 
 fn line(name: &str, colour: usize, points: Vec<(f64, f64)>) -> Series {
-    Series { name: name.to_owned(), colour, points, dots: false }
+    Series { name: name.to_owned(), colour, points, marks: Marks::Line }
 }
 
 fn calibration(test: &Evaluation) -> Chart {
-    let measured: Vec<(f64, f64)> = test.calibration.iter().map(|bin| (bin.confidence, bin.accuracy)).collect();
-    let series = vec![line("as sure as right", 7, vec![(0.0, 0.0), (1.0, 1.0)]), line("measured", 0, measured)];
-    Chart {
-        log_y: false,
-        legend: Legend::Below,
-        ..Chart::new("calibration", "probability of the answer", "read rightly", true, series)
-    }
+    let measured = line("measured", 0, test.calibration.iter().map(|bin| (bin.confidence, bin.accuracy)).collect());
+    let counts = Marks::Counts(test.calibration.iter().map(|bin| bin.images).collect());
+    let perfect = line("perfect calibration", 7, vec![(0.0, 0.0), (1.0, 1.0)]);
+    let series = vec![perfect, Series { marks: counts, ..measured }];
+    Chart { log_y: false, legend: Legend::Below, ..Chart::new("calibration", "confidence", "accuracy", true, series) }
 }
 
 /// Writes the page of a run. `test` are its test images if they are at hand; else they are loaded.

@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     evaluation::DeadUnits,
     files::write_atomically,
-    page::{Chart, Legend, Run, Series, write_comparison},
+    page::{Chart, Legend, Marks, Run, Series, write_comparison},
     report::{Report, Status},
     run::train,
     training::Progress,
@@ -242,7 +242,7 @@ fn chart(grid: &[Hyperparameter], points: &[Point]) -> Option<Chart> {
     let [only] = grid else { return None };
     let values: Vec<f64> = only.values.iter().map(|value| value.parse().ok()).collect::<Option<_>>()?;
     let error = |accuracy: f64| 1.0 - accuracy;
-    let line = |name: &str, colour, points| Series { name: name.into(), colour, points, dots: false };
+    let line = |name: &str, colour, points| Series { name: name.into(), colour, points, marks: Marks::Line };
     let mut means = Vec::new();
     let mut each = Vec::new();
     for (value, point) in values.iter().zip(points) {
@@ -250,7 +250,7 @@ fn chart(grid: &[Hyperparameter], points: &[Point]) -> Option<Chart> {
         each.extend(point.runs.iter().filter_map(|run| Some((*value, error(run.report.test.as_ref()?.accuracy)))));
     }
     let (least, most) = values.iter().fold((f64::INFINITY, 0.0_f64), |(l, m), v| (l.min(*v), m.max(*v)));
-    let series = vec![line("mean", 0, means), Series { dots: true, ..line("each seed", 1, each) }];
+    let series = vec![line("mean", 0, means), Series { marks: Marks::Dots, ..line("each seed", 1, each) }];
     let log_x = least > 0.0 && most / least > 12.0;
     let y = "test error, mean and each seed";
     Some(Chart { log_x, legend: Legend::None, ..Chart::new("sweep", &only.key, y, true, series) })

@@ -3,6 +3,7 @@
 use plotters::{
     coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter},
     prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
 };
 
 use crate::{Error, Result};
@@ -25,8 +26,19 @@ pub struct Series {
     pub colour: usize,
     /// Where it goes.
     pub points: Vec<(f64, f64)>,
-    /// Whether to draw the points without a line.
-    pub dots: bool,
+    /// How its points are drawn.
+    pub marks: Marks,
+}
+
+/// How the points of a series are drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Marks {
+    /// Joined by a line.
+    Line,
+    /// Dots alone.
+    Dots,
+    /// Dots with a count at each, larger for a larger count: how many images, say, a point stands for.
+    Counts(Vec<usize>),
 }
 
 /// The corner of a chart's legend, on the right.
@@ -162,12 +174,30 @@ impl Chart {
         for series in &self.series {
             let colour = shade(series.colour);
             let points = || series.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite());
-            let drawn = if series.dots {
-                chart.draw_series(points().map(|at| Circle::new(at, 4, colour.filled())))
-            } else {
-                // A single epoch is a point, not a line.
-                let marks = if series.points.len() <= 30 { 2 } else { 0 };
-                chart.draw_series(LineSeries::new(points(), colour.stroke_width(2)).point_size(marks))
+            let drawn = match &series.marks {
+                Marks::Dots => chart.draw_series(points().map(|at| Circle::new(at, 4, colour.filled()))),
+                Marks::Line => {
+                    // A single epoch is a point, not a line.
+                    let size = if series.points.len() <= 30 { 2 } else { 0 };
+                    chart.draw_series(LineSeries::new(points(), colour.stroke_width(2)).point_size(size))
+                }
+                Marks::Counts(counts) => {
+                    let font = ("sans-serif", 11).into_font().color(&FOREGROUND);
+                    let dots =
+                        series.points.iter().copied().zip(counts).filter(|((x, y), _)| x.is_finite() && y.is_finite());
+                    chart.draw_series(dots.map(|((x, y), count)| {
+                        let radius = radius(*count);
+                        // On the left, unless the diagonal would cross it, as it does below the diagonal.
+                        let (side, offset) = if y < x - 0.01 && x < 0.95 {
+                            (HPos::Left, radius + 3)
+                        } else {
+                            (HPos::Right, -radius - 3)
+                        };
+                        EmptyElement::at((x, y))
+                            + Circle::new((0, 0), radius, colour.filled())
+                            + Text::new(count.to_string(), (offset, 0), font.pos(Pos::new(side, VPos::Center)))
+                    }))
+                }
             };
             drawn
                 .map_err(|e| e.to_string())?
@@ -217,6 +247,11 @@ const BACKGROUND: RGBColor = RGBColor(0, 0, 1);
 fn shade(colour: usize) -> RGBColor {
     let shade = u8::try_from(colour % COLOURS).unwrap_or_default() + 3;
     RGBColor(shade, shade, shade)
+}
+
+/// Of a dot that stands for `count` things: two units more for each power of ten, so that 1 is seen beside 10,000.
+fn radius(count: usize) -> i32 {
+    2 + 2 * i32::try_from(count.max(1).ilog10()).unwrap_or_default()
 }
 
 /// An axis: its ends, where it is labelled, and how.
@@ -317,7 +352,7 @@ mod tests {
             name: name.into(),
             colour: 0,
             points: points.into(),
-            dots: false,
+            marks: Marks::Line,
         };
         let series =
             vec![line("a<b", &[(1.0, 0.5), (2.0, 0.001)]), line("empty", &[]), line("odd", &[(1.0, f64::NAN)])];
@@ -327,6 +362,17 @@ mod tests {
         assert!(svg.contains("a&lt;b") && svg.contains("var(--s0)") && svg.contains("currentColor"));
         assert!(!svg.contains("width=\"480\"") && !svg.contains("\"#0"), "{svg}");
         assert!(chart.standalone().unwrap().contains("prefers-color-scheme:dark"));
+    }
+
+    #[test]
+    fn a_count_is_written_at_its_dot() {
+        let marks = Marks::Counts(vec![1, 9000]);
+        let series = vec![Series { name: "measured".into(), colour: 0, points: vec![(0.5, 0.4), (1.0, 1.0)], marks }];
+        let svg = Chart::new("calibration", "confidence", "accuracy", true, series).svg().unwrap();
+        let dot = |radius: &str| svg.matches(&format!(" r=\"{radius}\"")).count();
+        assert_eq!((dot("2"), dot("8"), svg.matches(">\n9000\n<").count()), (1, 1, 1), "{svg}");
+        let joined = svg.lines().any(|line| line.starts_with("<polyline") && line.contains("var(--s0)"));
+        assert!(!joined, "{svg}");
     }
 
     #[test]
