@@ -1,9 +1,7 @@
 //! Small images as PNG inside the page.
 
-use std::io::Cursor;
-
 use base64::{Engine, engine::general_purpose::STANDARD};
-use image::{ImageFormat, Rgb, RgbImage};
+use image::{Rgb, RgbImage, codecs::png::PngEncoder};
 
 use crate::{Error, Result};
 
@@ -33,9 +31,11 @@ pub(super) fn sprite(tiles: &[f32], side: usize, columns: usize, palette: Palett
             image.put_pixel(x as u32, y as u32, colour(value / scale, palette));
         }
     }
-    let mut png = Cursor::new(Vec::new());
-    image.write_to(&mut png, ImageFormat::Png).map_err(|e| Error::Page(format!("an image cannot be encoded: {e}")))?;
-    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner())))
+    let mut png = Vec::new();
+    image
+        .write_with_encoder(PngEncoder::new(&mut png))
+        .map_err(|e| Error::Page(format!("an image cannot be encoded: {e}")))?;
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png)))
 }
 
 fn colour(value: f32, palette: Palette) -> Rgb<u8> {

@@ -189,11 +189,15 @@ fn what_is_no_picture_is_refused_by_name() {
     grey(&test_set(), 0).save(&cut).unwrap();
     let bytes = std::fs::read(&cut).unwrap();
     std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    // A whole WebP file: other crates have its decoder built in, but it is not promised.
+    let webp = folder.path().join("webp.png");
+    std::fs::write(&webp, b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0").unwrap();
     let empty = folder.path().join("empty.png");
     std::fs::write(&empty, b"").unwrap();
     for (path, what) in [
         (text.as_path(), "is not a picture that can be read"),
         (&cut, "is not a picture that can be read"),
+        (&webp, "WebP"),
         (&empty, "is not a picture that can be read"),
         (folder.path(), "is a folder"),
         (Path::new("no/such.png"), "cannot be read"),
