@@ -1,4 +1,4 @@
-//! A run's folder. No other module knows the names of the files in it.
+//! A run's folder. Only this module knows the names of the files in it.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -16,21 +16,21 @@ const CONFIG: &str = "config.toml";
 const REPORT: &str = "report.json";
 const METRICS_CSV: &str = "metrics.csv";
 const PAGE: &str = "report.html";
-/// Where TensorBoard looks for events.
+/// The folder of TensorBoard's event files.
 const TENSORBOARD: &str = "tensorboard";
 const MODEL: &str = "model.bpk";
 const LOCK: &str = ".lock";
-/// Burn's folder of checkpoints, and the three files that make up one.
+/// Burn's folder of checkpoints, and the three files of each.
 const CHECKPOINTS: &str = "checkpoint";
 const CHECKPOINT_PARTS: [&str; 3] = ["model", "optim", "scheduler"];
-/// Burn's folders of metric logs, one below each for every epoch.
+/// Burn's folders of metric logs, with a subfolder for each epoch.
 const METRICS: [&str; 2] = ["train", "valid"];
 const EPOCH: &str = "epoch-";
 
-/// What to do about a run that is already in the folder.
+/// What to do if the folder already holds a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
-    /// Leave it alone and fail.
+    /// Fail and leave it alone.
     Refuse,
     /// Remove it.
     Replace,
@@ -38,19 +38,19 @@ pub enum Existing {
     Resume,
 }
 
-/// A run's folder: the resolved `config.toml`, `report.json`, the best epoch's `model.bpk`, and what Burn's learner
-/// writes: `checkpoint/`, `train/` and `valid/`.
+/// A run's folder: the resolved `config.toml`, `report.json`, the best epoch's `model.bpk`, and the learner's
+/// `checkpoint/`, `train/` and `valid/`.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
     existing: Existing,
-    /// Held while training writes here.
+    /// Locked while training writes here.
     lock: Option<File>,
 }
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        // A training that failed before it began leaves no trace.
+        // If training fails before it begins, nothing is left behind.
         if self.lock.is_some() && !self.path.join(CONFIG).exists() {
             let _ = fs::remove_file(self.path.join(LOCK));
             let _ = fs::remove_dir(&self.path);
@@ -59,10 +59,10 @@ impl Drop for RunDir {
 }
 
 impl RunDir {
-    /// Prepares a folder for training and keeps other processes from training into it. Nothing in it changes yet.
+    /// Prepares a folder for training and locks it against other processes. Its content does not change yet.
     ///
     /// # Errors
-    /// There is a run already (or none to resume), something else is in the folder, another process trains into it,
+    /// There is already a run (or none to resume), the folder holds other files, another process is training into it,
     /// or it cannot be written.
     pub fn prepare(path: &Path, existing: Existing) -> Result<Self> {
         let is_run = path.join(CONFIG).is_file();
@@ -72,12 +72,14 @@ impl RunDir {
         }
         if existing == Existing::Refuse && is_run {
             return Err(Error::Run(format!(
-                "{shown} already holds a run: add --resume to continue it, --force to replace it, or --out DIR to write \
-                 elsewhere"
+                "{shown} already holds a run: add --resume to continue it, --force to replace it, or --out DIR to \
+                 write elsewhere"
             )));
         }
         if !is_run && has_foreign_files(path) {
-            return Err(Error::Run(format!("{shown} is not empty and holds no run; choose another folder with --out")));
+            return Err(Error::Run(format!(
+                "{shown} is not empty and does not hold a run; choose another folder with --out"
+            )));
         }
         fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
         let lock_path = path.join(LOCK);
@@ -86,7 +88,7 @@ impl RunDir {
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::Run(format!("another process is training into {shown}; wait for it, or use --out")));
             }
-            // Some network file systems know no locks: nothing is guarded there.
+            // Some network file systems have no locks: the folder stays unguarded there.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         Ok(Self { path: path.to_owned(), existing, lock: Some(lock) })
@@ -101,31 +103,31 @@ impl RunDir {
             return Ok(Self { path: path.to_owned(), existing: Existing::Refuse, lock: None });
         }
         Err(Error::Run(format!(
-            "{} is no run: expected the folder of a run, such as artifacts/lenet, or its model.bpk. `lenet train \
-             configs/lenet.toml` makes one",
+            "{} is not a run: expected the folder of a run, such as artifacts/lenet, or its model.bpk. `lenet train \
+             configs/lenet.toml` creates one",
             path.display()
         )))
     }
 
-    /// The folder.
+    /// The path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The best epoch's parameters.
+    /// `model.bpk`: the best epoch's parameters.
     #[must_use]
     pub fn model(&self) -> PathBuf {
         self.path.join(MODEL)
     }
 
-    /// The figures of the run.
+    /// `report.json`: everything that the run measured.
     #[must_use]
     pub fn report(&self) -> PathBuf {
         self.path.join(REPORT)
     }
 
-    /// The run as a page.
+    /// `report.html`: the run as a page.
     #[must_use]
     pub fn page(&self) -> PathBuf {
         self.path.join(PAGE)
@@ -137,33 +139,33 @@ impl RunDir {
         self.path.join(TENSORBOARD)
     }
 
-    /// The learner's log of a metric over a split, `train` or `valid`, of an epoch.
+    /// The learner's log of a metric in an epoch; `split` is `train` or `valid`.
     #[must_use]
     pub fn metric_log(&self, split: &str, epoch: usize, metric: &str) -> PathBuf {
         self.path.join(split).join(format!("{EPOCH}{epoch}")).join(format!("{}.log", metric.replace(' ', "_")))
     }
 
-    /// The parameters after an epoch, while its checkpoint is kept.
+    /// The parameters after an epoch, as long as its checkpoint is kept.
     #[must_use]
     pub fn checkpoint(&self, epoch: usize) -> PathBuf {
         self.checkpoint_part("model", epoch)
     }
 
-    /// The resolved settings of the run.
+    /// Reads the settings of the run.
     ///
     /// # Errors
-    /// The file cannot be read, or does not hold up.
+    /// The file cannot be read or is not valid.
     pub fn read_config(&self) -> Result<Config> {
         Config::load(&self.path.join(CONFIG), &[])
     }
 
-    /// Whether the run in the folder is to be continued.
+    /// Whether training continues the run in the folder.
     #[must_use]
     pub fn resumes(&self) -> bool {
         self.existing == Existing::Resume
     }
 
-    /// Begins training: removes a run that is to be replaced, and writes the resolved settings.
+    /// Begins training: removes the run to be replaced, and writes the settings.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -175,10 +177,10 @@ impl RunDir {
         write_atomically(&self.path.join(CONFIG), text.as_bytes())
     }
 
-    /// The figures of the run so far.
+    /// Reads the report of the run so far.
     ///
     /// # Errors
-    /// The file cannot be read, or is no report.
+    /// The file cannot be read or is damaged.
     pub fn read_report(&self) -> Result<Report> {
         let path = self.report();
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
@@ -186,10 +188,10 @@ impl RunDir {
             .map_err(|e| Error::Run(format!("{} is damaged ({e}); train again with --force", path.display())))
     }
 
-    /// Writes the figures of the run.
+    /// Writes the report, and the metrics of its epochs as CSV.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// A file cannot be written.
     pub fn write_report(&self, report: &Report) -> Result<()> {
         let path = self.report();
         let mut text = serde_json::to_string_pretty(report)
@@ -199,10 +201,10 @@ impl RunDir {
         write_atomically(&self.path.join(METRICS_CSV), report.metrics_csv().as_bytes())
     }
 
-    /// Makes an epoch's parameters the run's model; gives their SHA-256.
+    /// Makes an epoch's parameters the run's model, and returns the SHA-256 of the file.
     ///
     /// # Errors
-    /// The checkpoint cannot be read, or the model not be written.
+    /// The checkpoint cannot be read or the model cannot be written.
     pub fn choose_model(&self, epoch: usize) -> Result<String> {
         let path = self.checkpoint(epoch);
         let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
@@ -210,7 +212,7 @@ impl RunDir {
         Ok(sha256(&bytes))
     }
 
-    /// Checks the model file against the sum that training noted, since records themselves carry none.
+    /// Compares the model file with the SHA-256 in the report, since Burn's records carry no checksum.
     ///
     /// # Errors
     /// The run is not finished, or the file is not the one that training wrote.
@@ -235,7 +237,7 @@ impl RunDir {
         }
     }
 
-    /// The epochs whose checkpoint has all its parts, in rising order.
+    /// The epochs with a complete checkpoint, in ascending order.
     #[must_use]
     pub fn checkpoints(&self) -> Vec<usize> {
         let Ok(entries) = fs::read_dir(self.path.join(CHECKPOINTS)) else { return Vec::new() };
@@ -248,12 +250,12 @@ impl RunDir {
         epochs
     }
 
-    /// The optimizer's and the schedule's state after an epoch.
+    /// The states of the optimizer and of the learning rate scheduler after an epoch.
     pub(crate) fn checkpoint_states(&self, epoch: usize) -> [PathBuf; 2] {
         [self.checkpoint_part("optim", epoch), self.checkpoint_part("scheduler", epoch)]
     }
 
-    /// Removes what a run left behind after an epoch: Burn would read such logs as if they were this run's.
+    /// Removes the checkpoints and logs of all epochs after `epoch`: Burn would take such logs for this run's.
     ///
     /// # Errors
     /// A file cannot be removed.
@@ -270,12 +272,13 @@ impl RunDir {
         self.path.join(CHECKPOINTS).join(format!("{part}-{epoch}.bpk"))
     }
 
-    /// Removes a run's files and nothing else. The config goes last: without it the rest would no longer be a run's.
+    /// Removes a run's files and nothing else. The config goes last, since a folder without it no longer counts as a
+    /// run.
     fn clear(&self) -> Result<()> {
         self.rewind(0)?;
         remove_where(&self.tensorboard(), |name| name.starts_with("events.out.tfevents."))?;
         for folder in METRICS.into_iter().chain([CHECKPOINTS, TENSORBOARD]) {
-            // A folder that still holds something is not ours to remove.
+            // Not removed if it still holds anything: that is not ours.
             let _ = fs::remove_dir(self.path.join(folder));
         }
         for name in [MODEL, REPORT, METRICS_CSV, PAGE, CONFIG] {

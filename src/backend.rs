@@ -1,4 +1,4 @@
-//! Names of backends, what is compiled in, and which devices are there. Nearly every `#[cfg]` of the crate is here.
+//! From the name of a backend to a device that works. Nearly every `#[cfg]` of the crate is here.
 
 #![allow(deprecated, reason = "Burn will drop ndarray; until then it is the cross-check of flex")]
 
@@ -9,20 +9,20 @@ use serde::Serialize;
 
 use crate::{Error, Result, panics};
 
-/// A backend by its name in the config.
+/// A backend that a config may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Backend {
-    /// The name, which is also the Cargo feature's.
+    /// Its name, in the config and as a Cargo feature.
     pub name: &'static str,
     /// Whether this program was built with it.
     pub compiled: bool,
-    /// What it is, in a few words.
+    /// A few words on what it is.
     pub about: &'static str,
-    /// What has to be there for it to find a device; empty for what needs nothing.
+    /// What it needs to find a device; empty if nothing.
     pub needs: &'static str,
 }
 
-/// The name that stands for the first GPU, or else the CPU.
+/// The name that selects the first GPU that works, or else the CPU.
 pub const AUTO: &str = "auto";
 
 /// Every backend that a config may name.
@@ -63,18 +63,19 @@ pub const BACKENDS: &[Backend] = &[
     },
 ];
 
-/// The order in which `auto` looks for a GPU: what a card's maker made for it comes first.
+/// The order in which `auto` looks for a GPU: the vendors' own backends come first.
 const AUTO_ORDER: [&str; 5] = ["cuda", "rocm", "metal", "vulkan", "wgpu"];
 
 impl Backend {
-    /// The devices that it finds here, in the order of their indices. Nothing is opened but to learn a GPU's name.
+    /// The devices that it finds on this machine, in the order of their indices. They are opened only to read a GPU's
+    /// name.
     #[must_use]
     pub fn devices(&self) -> Vec<FoundDevice> {
-        // Drivers can be broken in ways that Burn takes for its own faults.
+        // Burn panics on some broken drivers.
         panics::catch(|| find(self.name)).unwrap_or_default()
     }
 
-    /// Whether its tensors lie in this process's memory, where the fused operator reaches them.
+    /// Whether its tensors lie in this process's memory, where the fused operators can reach them.
     #[must_use]
     pub fn is_host(&self) -> bool {
         matches!(self.name, "flex" | "ndarray")
@@ -84,15 +85,15 @@ impl Backend {
 /// A device that a backend found.
 #[derive(Debug, Clone)]
 pub struct FoundDevice {
-    /// For the config: the backend's name, with an index from the second device on.
+    /// Its name in the config: the backend's, with an index from the second device on.
     pub name: String,
-    /// The hardware, as its driver calls it.
+    /// The hardware, as the driver names it.
     pub hardware: String,
     /// The device, without autodiff.
     pub device: Device,
 }
 
-/// The names that this program was built with, separated by commas.
+/// The names of the backends that this program was built with, separated by commas.
 #[must_use]
 pub fn compiled_names() -> String {
     names(|b| b.compiled)
@@ -102,7 +103,7 @@ fn names(which: impl Fn(&Backend) -> bool) -> String {
     BACKENDS.iter().filter(|b| which(b)).map(|b| b.name).collect::<Vec<_>>().join(", ")
 }
 
-/// `cuda:1` is the backend `cuda` and the index 1.
+/// Splits `cuda:1` into the backend `cuda` and the index 1.
 fn parse(name: &str) -> std::result::Result<(&'static Backend, usize), String> {
     let (base, index) = match name.split_once(':') {
         None => (name, Ok(0)),
@@ -113,15 +114,15 @@ fn parse(name: &str) -> std::result::Result<(&'static Backend, usize), String> {
     };
     index
         .map(|index| (backend, index))
-        .map_err(|_| format!("\"{name}\": what follows the colon is the device's index, such as {base}:0"))
+        .map_err(|_| format!("\"{name}\": after the colon comes the device's index, such as {base}:0"))
 }
 
-/// What is wrong with a backend's name, if anything. Whether it is compiled in and has a device is another question.
+/// Checks the name of a backend, not whether it is compiled in or has a device.
 pub(crate) fn check_name(name: &str) -> std::result::Result<(), String> {
     if name == AUTO { Ok(()) } else { parse(name).map(drop) }
 }
 
-/// The device behind a backend's name. It was tried and works.
+/// Finds the device that a config names, and checks that it works.
 ///
 /// # Errors
 /// The name is unknown, the backend is not compiled in, or it has no such device that works here.
@@ -151,14 +152,14 @@ pub fn select(name: &str) -> Result<FoundDevice> {
     Ok(found)
 }
 
-/// The remedy for a backend that does not work.
+/// What to do about a backend that does not work.
 fn elsewhere(but: &str) -> String {
     let others = names(|b| b.compiled && b.is_host() && b.name != but);
     let try_these = if others.is_empty() { AUTO.to_owned() } else { others };
-    format!("Run on another with --backend ({try_these}); `lenet backends` shows what is there")
+    format!("Use another one with --backend ({try_these}); `lenet backends` lists what is available")
 }
 
-/// The first GPU that works, or else the CPU.
+/// Selects the first GPU that works, or else the CPU.
 fn auto() -> Result<FoundDevice> {
     let known = |name: &&str| BACKENDS.iter().find(|b| b.name == *name && b.compiled);
     for backend in AUTO_ORDER.iter().filter_map(known) {
@@ -174,17 +175,18 @@ fn auto() -> Result<FoundDevice> {
     )
 }
 
-/// Has a device compute something: drivers can be found that do not work.
+/// Has a device compute something, since a driver that is found need not work.
 fn try_out(found: &FoundDevice, backend: &Backend) -> Result<()> {
     if backend.is_host() {
         return Ok(());
     }
+    let expected = 8.0 * 1.0_f32.exp();
     let computed = panics::catch(|| {
         Tensor::<1>::ones([8], &found.device).exp().try_into_data().map(|data| data.iter::<f32>().sum::<f32>())
     });
     let what = match computed {
-        Ok(Ok(sum)) if (sum / 8.0 - 1.0_f32.exp()).abs() < 1e-3 => return Ok(()),
-        Ok(Ok(sum)) => format!("computes nonsense: eight times e is {sum} to it"),
+        Ok(Ok(sum)) if (sum - expected).abs() < 8e-3 => return Ok(()),
+        Ok(Ok(sum)) => format!("it returned a wrong result, {sum} instead of {expected}"),
         Ok(Err(error)) => error.to_string(),
         Err(panic) => panic,
     };
@@ -196,10 +198,10 @@ fn try_out(found: &FoundDevice, backend: &Backend) -> Result<()> {
     )))
 }
 
-/// The backend on which Burn is to put what it is not told a device for: one that is there on every machine.
+/// The value for the environment variable `BURN_DEVICE`: a backend that works on every machine.
 ///
-/// Burn takes the first that was compiled in, whether or not there is such a device; the environment's `BURN_DEVICE`
-/// overrides it.
+/// Without the variable, Burn's default device is the first backend that was compiled in, whether or not there is such
+/// a device.
 #[must_use]
 pub fn default_for_burn() -> Option<&'static str> {
     BACKENDS.iter().find(|b| b.compiled && b.needs.is_empty()).map(|b| b.name)
@@ -249,7 +251,7 @@ mod gpu {
     use super::FoundDevice;
     use crate::panics;
 
-    /// The devices of a kind, real GPUs before software that stands in for one.
+    /// The devices of a kind: real GPUs first, then software renderers.
     pub(super) fn list(name: &'static str, kind: DeviceType) -> Vec<FoundDevice> {
         let mut devices = Device::enumerate(kind).into_vec();
         devices.sort_by_key(|device| !super::is_gpu(device));
@@ -266,12 +268,12 @@ mod gpu {
 
     fn hardware(device: &Device) -> String {
         let identity = panics::catch(|| device.identity()).ok().flatten();
-        let name = identity.map_or_else(|| "a device that does not open".to_owned(), |identity| identity.name);
+        let name = identity.map_or_else(|| "a device that cannot be opened".to_owned(), |identity| identity.name);
         if super::is_gpu(device) { name } else { format!("{name}, software") }
     }
 }
 
-/// Whether a device is a GPU, and not software that stands in for one.
+/// Whether a device is a real GPU, not a software renderer.
 fn is_gpu(device: &Device) -> bool {
     #[cfg(feature = "wgpu")]
     {

@@ -1,4 +1,4 @@
-//! Speed, measured in this process: steps of training, evaluation, and one image.
+//! The speed of training, of evaluation, and of a single image, measured in this process.
 
 use std::time::Instant;
 
@@ -17,12 +17,12 @@ use crate::{
     training::optimizer,
 };
 
-/// Rounds of a measurement; their median counts.
+/// Rounds of a measurement, of which the median counts.
 const ROUNDS: usize = 5;
-/// Seconds of a round.
+/// Length of a round, in seconds.
 const ROUND_SECONDS: f64 = 0.4;
-/// Images that are trained on in turn: so many that a few seconds do not learn them by heart, after which gradients
-/// vanish and arithmetic slows down.
+/// Number of images to train on: enough that they are not memorized within seconds, after which gradients would vanish
+/// and subnormal numbers would slow down the arithmetic.
 const IMAGES: usize = 20_000;
 
 /// The speed of one backend with one kind of operators.
@@ -30,21 +30,21 @@ const IMAGES: usize = 20_000;
 pub struct Speed {
     /// The backend's name.
     pub backend: String,
-    /// Its device, as the driver calls it.
+    /// Its device, as the driver names it.
     pub hardware: String,
-    /// What computed the net.
+    /// Which operators computed the net.
     pub operators: Operators,
-    /// Training with mini-batches of 64, in images per second: forwards, backwards and the optimizer's step.
+    /// Training with mini-batches of 64, in images per second: forward pass, backward pass and the optimizer's step.
     pub train_64: f64,
     /// The same with mini-batches of 256.
     pub train_256: f64,
-    /// Logits of 1,000 images at once, in images per second.
+    /// Logits of mini-batches of 1,000, in images per second.
     pub evaluate_1000: f64,
-    /// Logits of one image, in seconds.
+    /// Logits of a single image, in seconds.
     pub one_image_seconds: f64,
 }
 
-/// Measures a device with one kind of operators.
+/// Measures a device with one kind of operators on images of a data set.
 ///
 /// # Errors
 /// The device fails.
@@ -68,7 +68,7 @@ pub fn measure(found: &FoundDevice, operators: Operators, images: &ImageSet) -> 
     })
 }
 
-/// Training with mini-batches of 64 on a device, in images per second.
+/// Measures training with mini-batches of 64 on a device, in images per second.
 ///
 /// # Errors
 /// The device fails.
@@ -76,13 +76,13 @@ pub fn training_speed(found: &FoundDevice, images: &ImageSet) -> Result<f64> {
     on_device(&found.device, || training(&found.device, Operators::Fused, images, 64))
 }
 
-/// Runs a measurement as training runs; Burn panics where a driver gives up.
+/// Runs a measurement on the thread pool as training does, and catches Burn's panics.
 fn on_device<T: Send>(device: &Device, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     panics::catch(|| pool::run(device, work)).unwrap_or_else(|panic| Err(Error::Device(panic)))
 }
 
 fn batches(images: &ImageSet, size: usize, device: &Device) -> Result<Vec<Batch>> {
-    // A small last batch would count as a full one.
+    // Only whole batches: a smaller last one would count as full.
     let images = images.slice(0, images.len().min(IMAGES) / size * size);
     let loader = BatchLoader::new(images, size, device.clone());
     loader.iter().map(|batch| batch.map_err(|e| Error::Data(e.to_string()))).collect()
@@ -102,7 +102,7 @@ fn training(device: &Device, operators: Operators, images: &ImageSet, size: usiz
     })
 }
 
-/// Images per second: the median of some rounds, after a first one that does not count.
+/// Images per second: the median of several rounds, after a first one that does not count.
 fn rate(device: &Device, images: usize, mut step: impl FnMut(usize) -> Result<()>) -> Result<f64> {
     let mut rates = Vec::with_capacity(ROUNDS);
     for round in 0..=ROUNDS {
@@ -111,7 +111,7 @@ fn rate(device: &Device, images: usize, mut step: impl FnMut(usize) -> Result<()
             step(steps)?;
             steps += 1;
         }
-        // Whatever the device has put off is part of the work.
+        // The device may still be working on what it was given.
         device.sync().map_err(|e| Error::Device(e.to_string()))?;
         if round > 0 {
             rates.push((steps * images) as f64 / start.elapsed().as_secs_f64());

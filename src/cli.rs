@@ -1,4 +1,5 @@
-//! The commands, a file for each. Results go to standard output, progress and errors to standard error.
+//! The command line, with a file for each command. Results go to standard output, progress and errors to standard
+//! error.
 
 #![expect(clippy::doc_markdown, reason = "these comments are the help texts, which are not Markdown")]
 
@@ -29,7 +30,7 @@ use crate::{
     training::Progress,
 };
 
-/// LeNet-5 on MNIST: train it, evaluate it, read pictures with it.
+/// LeNet-5 on MNIST: train it, evaluate it, classify pictures with it.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 pub struct Cli {
@@ -39,27 +40,27 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a net as a config file says
+    /// Train a net with the settings of a config file
     Train(TrainArgs),
     /// Measure a trained net on labelled images
     Evaluate(EvaluateArgs),
-    /// Read pictures of digits with a trained net
+    /// Classify pictures of digits with a trained net
     Predict(PredictArgs),
-    /// Write a run as a page, or several beside one another
+    /// Write the page of a run, or a page that compares several runs
     Report(ReportArgs),
-    /// Train a config with other values of some keys, and compare
+    /// Train with all combinations of some hyperparameters, and compare the runs
     Sweep(SweepArgs),
-    /// Measure the speed of training and reading on each device
+    /// Measure the speed of training and inference on each device
     Bench(BenchArgs),
-    /// List the backends and the devices that are there
+    /// List the backends and the devices on this machine
     Backends(BackendsArgs),
 }
 
 impl Cli {
-    /// Does what the command line says.
+    /// Runs the command.
     ///
     /// # Errors
-    /// Whatever went wrong, in words for a person.
+    /// The command failed.
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::Train(args) => args.run(),
@@ -73,7 +74,7 @@ impl Cli {
     }
 }
 
-/// Ctrl-C or a termination signal stops training cleanly, the second one at once.
+/// Makes Ctrl-C or a termination signal stop training cleanly, and a second one immediately.
 fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
     let interrupter = Interrupter::new();
     let handle = interrupter.clone();
@@ -82,7 +83,7 @@ fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
     let before = AtomicBool::new(false);
     ctrlc::set_handler(move || {
         if before.swap(true, Ordering::Relaxed) {
-            // 130: ended by a signal, as shells have it.
+            // 130 is the shells' exit code for Ctrl-C.
             if dashboard {
                 terminal::restore();
             }
@@ -90,10 +91,10 @@ fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
         }
         handle.stop(Some("by a signal"));
         if speak {
-            say("stopping; once more to quit at once");
+            say("stopping; press Ctrl-C again to quit immediately");
         }
     })
-    .map_err(|e| Error::Training(format!("signals cannot be caught: {e}")))?;
+    .map_err(|e| Error::Training(format!("signals cannot be handled: {e}")))?;
     Ok(interrupter)
 }
 
@@ -102,11 +103,12 @@ fn percent(share: f64) -> String {
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Run(format!("the result is no JSON: {e}")))?;
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::Run(format!("the result cannot be written as JSON: {e}")))?;
     print(&format!("{text}\n"))
 }
 
-/// Writes a result. Whoever closes the pipe has read enough.
+/// Writes a result to standard output. A closed pipe is no error: the reader has seen enough.
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -1,4 +1,4 @@
-//! The config file: a TOML schema with every default written down, checked in full before anything is loaded.
+//! The config file: its TOML schema, the defaults, and the checks that run before anything is loaded.
 
 mod schedule;
 mod source;
@@ -17,12 +17,11 @@ use crate::{Error, Result, backend};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where tensors live and are computed: a name that `lenet backends` lists, perhaps with a device's index as in
-    /// `cuda:1`, or `auto`.
+    /// Where to compute: a name that `lenet backends` lists, optionally with a device index as in `cuda:1`, or `auto`.
     pub backend: String,
-    /// Draws the parameters, the validation split and the order of the images.
+    /// The random seed of the parameters, the validation split and the order of the images.
     pub seed: u64,
-    /// What computes the net.
+    /// Which operators compute the net.
     pub operators: Operators,
     /// `[data]`
     pub data: DataConfig,
@@ -54,41 +53,41 @@ impl Default for Config {
     }
 }
 
-/// What computes the net; the results are the same but for rounding.
+/// Which operators compute the net; results differ only by rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operators {
-    /// One operator for the whole net, on the CPU backends; elsewhere as [`Operators::Composed`].
+    /// One operator for the whole net on the CPU backends; elsewhere the same as [`Operators::Composed`].
     #[default]
     Fused,
     /// Burn's own operators, one for each layer.
     Composed,
 }
 
-/// `[data]`: the images to learn from.
+/// `[data]`: the images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// A folder with four IDX files, packed or not, of 28x28 images in ten classes; empty: MNIST itself.
+    /// A folder with four IDX files, gzipped or not, of 28x28 images in ten classes; empty for MNIST.
     pub folder: PathBuf,
-    /// How many images of the training set are held back to choose the best epoch by; 0: the last epoch is taken.
+    /// How many training images are held back to choose the best epoch; with 0, the last epoch is taken.
     pub validation: usize,
-    /// How many of the remaining images are trained on; 0: all.
+    /// How many of the remaining images to train on; 0 for all.
     pub train: usize,
-    /// How pixels become numbers.
+    /// How pixels are scaled.
     pub scale: Scale,
 }
 
-/// How a pixel's byte becomes the number that the net sees.
+/// How a pixel, 0 to 255, is scaled for the net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
-    /// With MNIST's mean 0 and its standard deviation 1: `(byte / 255 - 0.1307) / 0.3081`.
+    /// MNIST standardized to mean 0 and standard deviation 1: `(byte / 255 - 0.1307) / 0.3081`.
     #[default]
     Standard,
-    /// 0 to 1: `byte / 255`.
+    /// From 0 to 1: `byte / 255`.
     Unit,
-    /// 0 to 255: the byte itself.
+    /// From 0 to 255: the byte itself.
     Byte,
 }
 
@@ -98,15 +97,15 @@ impl Default for DataConfig {
     }
 }
 
-/// `[training]`: how long, in which portions.
+/// `[training]`: how long to train, in mini-batches of what size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// How often every image is seen.
+    /// Passes over the training images.
     pub epochs: usize,
     /// Images in a mini-batch; the last one of an epoch may be smaller.
     pub batch_size: usize,
-    /// Early stopping: end after this many epochs without a better one on the validation set; 0: never.
+    /// Early stopping: stop after this many epochs without a better one on the validation set; 0 for never.
     pub patience: usize,
 }
 
@@ -122,13 +121,13 @@ impl Default for TrainingConfig {
 pub struct OptimizerConfig {
     /// The highest learning rate of the schedule.
     pub learning_rate: f64,
-    /// The share of the last step's velocity that is kept, 0 to 1 exclusive; without dampening.
+    /// The fraction of the previous step's velocity that is kept, from 0 to below 1; without dampening.
     pub momentum: f64,
-    /// Nesterov's variant of momentum.
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
-    /// The factor of the L2 penalty, on weights and biases.
+    /// The factor of the L2 penalty on weights and biases.
     pub weight_decay: f64,
-    /// The largest Euclidean norm of a parameter's gradient, each parameter by itself; 0: no clipping.
+    /// The largest Euclidean norm of a gradient, for each parameter tensor by itself; 0 for no clipping.
     pub clip_norm: f64,
 }
 
@@ -138,15 +137,17 @@ impl Default for OptimizerConfig {
     }
 }
 
-/// `[schedule]`: the learning rate from step to step. Source of one-cycle: <https://arxiv.org/abs/1708.07120>.
+/// `[schedule]`: how the learning rate changes during training.
+///
+/// Source of one-cycle: <https://arxiv.org/abs/1708.07120>.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleConfig {
-    /// The shape.
+    /// The shape of the schedule.
     pub kind: ScheduleKind,
-    /// The share of the run, 0 to 1, in which the rate first rises in a straight line from 0.
+    /// The fraction of the run, 0 to 1, during which the rate rises linearly from 0.
     pub warmup: f64,
-    /// The rate at the end as a share of `optimizer.learning_rate`; for `cosine` and `one-cycle`.
+    /// The rate at the end, as a fraction of `optimizer.learning_rate`; for `cosine` and `one-cycle`.
     pub end: f64,
     /// Epochs between two drops; for `step`.
     pub step_epochs: usize,
@@ -164,11 +165,11 @@ impl Default for ScheduleConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
-    /// Stays.
+    /// Stays the same.
     Constant,
-    /// Falls as half a cosine.
+    /// Falls along half a cosine.
     Cosine,
-    /// Falls in a straight line.
+    /// Falls linearly.
     OneCycle,
     /// Drops by a factor every few epochs.
     Step,
@@ -180,7 +181,7 @@ pub enum ScheduleKind {
 pub struct LossConfig {
     /// Whether a mini-batch's gradients are averaged, or summed as in the assignment.
     pub reduction: Reduction,
-    /// The share of the target spread evenly over all classes, 0 to 1 exclusive.
+    /// The fraction of the target that is spread evenly over all classes, from 0 to below 1.
     pub label_smoothing: f64,
 }
 
@@ -190,42 +191,43 @@ impl Default for LossConfig {
     }
 }
 
-/// How the losses of a mini-batch become one.
+/// How the losses of a mini-batch are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reduction {
-    /// Their mean: the step does not depend on the batch size.
+    /// Their mean, so that the step does not depend on the batch size.
     Mean,
     /// Their sum.
     Sum,
 }
 
-/// `[logging]`: what is written beside a run's own files.
+/// `[logging]`: what is written in addition to a run's own files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoggingConfig {
-    /// Each epoch's figures as an event file for TensorBoard.
+    /// Whether to write each epoch's metrics to an event file for TensorBoard.
     pub tensorboard: bool,
 }
 
-/// More images than a mini-batch has.
+/// The largest mini-batch, far larger than anyone's.
 const MOST_IMAGES: usize = 1_000_000;
-/// More epochs than anyone trains: steps can then be counted without overflow.
+/// The most epochs, far more than anyone trains: below it, counting steps cannot overflow.
 const MOST_EPOCHS: usize = 1_000_000;
 
-/// A value out of its range: the dotted key and what is wrong.
+/// A value that is out of range: its dotted key, and what is wrong with it.
 type Fault = (&'static str, String);
 
 impl Config {
-    /// Reads a config file, then applies overrides of the form `section.key=value` in their order.
+    /// Reads a config file, and applies overrides of the form `section.key=value` in their order.
     ///
     /// # Errors
-    /// The file cannot be read, is no TOML, or has an unknown key or a wrong value; an override likewise.
+    /// The file cannot be read or is not valid TOML, or there is an unknown key or a wrong value in it or in an
+    /// override.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
         source::load(path, overrides)
     }
 
-    /// The config as TOML with every key written out; reading it back gives the same config.
+    /// The config as TOML with every key written out; reading that back gives the same config.
     ///
     /// # Errors
     /// A path in it is not valid UTF-8.
@@ -233,7 +235,7 @@ impl Config {
         toml::to_string(self).map_err(|e| Error::Config(format!("the config cannot be written as TOML: {e}")))
     }
 
-    /// The dotted keys in which two configs differ, with both values: `key: ours -> theirs`.
+    /// The dotted keys in which two configs differ, each with both values as `ours -> theirs`.
     ///
     /// # Errors
     /// As [`Config::to_toml`].
@@ -241,15 +243,15 @@ impl Config {
         source::differences(self, other)
     }
 
-    /// Checks every range.
+    /// Checks that every value is in its range.
     ///
     /// # Errors
-    /// The first value out of its range, with its key.
+    /// A value is out of range: the message names the first one's key.
     pub fn validate(&self) -> Result<()> {
         self.fault().map_or(Ok(()), |(key, what)| Err(Error::Config(format!("{key} {what}"))))
     }
 
-    /// The first value out of its range.
+    /// The first value that is out of range.
     fn fault(&self) -> Option<Fault> {
         let Self { data, training, optimizer, schedule, loss, .. } = self;
         let above_0 = |value: f64| value > 0.0 && value.is_finite();
@@ -289,7 +291,7 @@ impl Config {
     }
 }
 
-/// What is wrong with a number that is outside its range.
+/// What is wrong with a number, if it is out of range.
 fn out_of(range: RangeInclusive<usize>, value: usize) -> Option<String> {
     let (least, most) = (range.start(), range.end());
     (!range.contains(&value)).then(|| match least {

@@ -1,4 +1,4 @@
-//! From files to mini-batches: images stay bytes until a batch is made.
+//! From files to mini-batches. Images stay bytes until a batch is made of them.
 
 mod idx;
 mod loader;
@@ -18,22 +18,22 @@ use crate::{
     config::{Config, Scale},
 };
 
-/// Images in MNIST's training set.
+/// Number of images in MNIST's training set.
 pub const TRAIN_IMAGES: usize = 60_000;
-/// Rows and columns of an image.
+/// Rows and columns of an image, in pixels.
 pub const IMAGE_SIDE: usize = 28;
-/// Bytes of an image.
+/// Pixels of an image, a byte each.
 pub const PIXELS: usize = IMAGE_SIDE * IMAGE_SIDE;
-/// Classes, labelled from 0.
+/// Number of classes; labels are 0 to 9.
 pub const CLASSES: usize = 10;
 
-/// Labelled images: bytes 0 (background) to 255 (foreground), row by row. Cloning shares them.
+/// Labelled images: pixels from 0 (background) to 255 (foreground), row by row. Clones share them.
 #[derive(Clone)]
 pub struct ImageSet {
-    // Not `Arc<[u8]>`: that would be made by a copy of all images.
+    // Not `Arc<[u8]>`: making one would copy all images.
     pixels: Arc<Vec<u8>>,
     labels: Arc<Vec<u8>>,
-    /// Which of them belong to this set, in its order.
+    /// The indices of the images that belong to this set, in its order.
     members: Arc<[u32]>,
     scale: Scale,
 }
@@ -61,19 +61,19 @@ impl ImageSet {
         Ok(Self { pixels: Arc::new(pixels), labels: Arc::new(labels), members, scale: Scale::default() })
     }
 
-    /// How many images.
+    /// The number of images.
     #[must_use]
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no images.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// The 784 pixels of image `index`.
+    /// The 784 pixels of an image.
     ///
     /// # Panics
     /// `index` is not below [`ImageSet::len`].
@@ -83,7 +83,7 @@ impl ImageSet {
         &self.pixels[at..at + PIXELS]
     }
 
-    /// The label of image `index`.
+    /// The label of an image, 0 to 9.
     ///
     /// # Panics
     /// `index` is not below [`ImageSet::len`].
@@ -92,26 +92,26 @@ impl ImageSet {
         self.labels[self.members[index] as usize]
     }
 
-    /// How its pixels become numbers.
+    /// How pixels are scaled for the net.
     #[must_use]
     pub fn scale(&self) -> Scale {
         self.scale
     }
 
-    /// The same images, their pixels on another scale.
+    /// The same images, scaled in another way.
     #[must_use]
     pub fn on_scale(self, scale: Scale) -> Self {
         Self { scale, ..self }
     }
 
-    /// The part from `start` to `end`, cut to what is there.
+    /// The images from `start` to before `end`, as far as they exist.
     #[must_use]
     pub fn slice(&self, start: usize, end: usize) -> Self {
         let end = end.min(self.len());
         Self { members: self.members[start.min(end)..end].into(), ..self.clone() }
     }
 
-    /// The same images in an order drawn from `seed`.
+    /// The same images in a random order that depends on `seed` alone.
     #[must_use]
     pub fn permuted(&self, seed: u64) -> Self {
         let mut members = self.members.to_vec();
@@ -123,19 +123,19 @@ impl ImageSet {
 /// The three disjoint sets of a run.
 #[derive(Debug, Clone)]
 pub struct Splits {
-    /// Learned from.
+    /// To learn from.
     pub train: ImageSet,
-    /// Chooses the best epoch; may be empty.
+    /// To choose the best epoch by; may be empty.
     pub valid: ImageSet,
-    /// Touched once, at the end.
+    /// To test the best epoch, once, at the end.
     pub test: ImageSet,
 }
 
 impl Splits {
-    /// Reads what the config names and cuts the validation set from the training set by a permutation of its seed.
+    /// Loads the data set that the config names, and splits off the validation set at random, by the config's seed.
     ///
     /// # Errors
-    /// Files are missing, damaged or not of 28x28 images in ten classes, or fewer than the config asks for.
+    /// Files are missing or damaged, do not hold 28x28 images in ten classes, or hold fewer than the config asks for.
     pub fn load(config: &Config) -> Result<Self> {
         let folder = &config.data.folder;
         let (train, test) = if folder == Path::new("") { load_mnist()? } else { read_folder(folder)? };
@@ -143,13 +143,13 @@ impl Splits {
         let (total, held_back) = (train.len(), config.data.validation);
         if held_back >= total {
             return Err(Error::Data(format!(
-                "data.validation = {held_back} leaves nothing of the {total} training images; lower it"
+                "data.validation = {held_back} leaves none of the {total} training images to learn from; lower it"
             )));
         }
         let rest = total - held_back;
         if config.data.train > rest {
             return Err(Error::Data(format!(
-                "data.train = {} but only {rest} of {total} training images are left beside data.validation = \
+                "data.train = {} but only {rest} of {total} training images are left after data.validation = \
                  {held_back}; lower one of them",
                 config.data.train
             )));

@@ -1,23 +1,23 @@
-//! What can go wrong, in words that name the remedy.
+//! Everything that can go wrong, in messages that say what to do about it.
 
 use std::path::{Path, PathBuf};
 
-/// The result of everything in this crate that can fail.
+/// The result of a function that can fail with an [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything that can go wrong. Each message names the file or value at fault and what to do about it.
+/// An error. Its message names the file or value at fault and says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A config file or an override does not hold up; the message shows where.
+    /// A config file or an override is not valid; the message shows where.
     #[error("{0}")]
     Config(String),
 
-    /// The backend is unknown, not compiled in, or has no device here that works.
+    /// The backend is unknown or not compiled in, or none of its devices works here.
     #[error("{0}")]
     Backend(String),
 
-    /// A device failed at its work.
-    #[error("the device failed: {0}. `lenet backends` shows the others")]
+    /// A device failed while computing.
+    #[error("the device failed: {0}. `lenet backends` lists the others")]
     Device(String),
 
     /// A file could not be read or written.
@@ -27,37 +27,37 @@ pub enum Error {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 
-    /// A data set's files are missing or are not what they should be.
+    /// A data set's files are missing or not valid.
     #[error("{0}")]
     Data(String),
 
-    /// A run's folder is in the way, missing, incomplete or in use.
+    /// A run's folder is missing, incomplete, in use, or already there.
     #[error("{0}")]
     Run(String),
 
-    /// A checkpoint or model file is damaged or belongs to another net.
+    /// A checkpoint or model file is damaged or holds another net.
     #[error("{}: {reason}", path.display())]
     Record {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and the remedy.
+        /// What is wrong with it, and what to do about it.
         reason: String,
     },
 
-    /// A picture cannot be read as a digit.
+    /// A picture file cannot be read, or shows nothing.
     #[error("{}: {reason}", path.display())]
     Picture {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// What is wrong with it.
         reason: String,
     },
 
-    /// Some of several pictures could not be read; each was reported by itself.
+    /// Some of several pictures could not be read; an error was printed for each.
     #[error("{failed} of {total} pictures could not be read")]
     SomePictures {
         /// How many could not.
@@ -70,17 +70,17 @@ pub enum Error {
     #[error("training failed: {0}")]
     Training(String),
 
-    /// A page or a figure could not be made.
+    /// A page or one of its charts could not be made.
     #[error("{0}")]
     Page(String),
 
-    /// The loss is no longer a number.
+    /// The loss is no longer a finite number.
     #[error(
         "training diverged: the loss is no longer a finite number in epoch {epoch}. \
          Lower optimizer.learning_rate, or set optimizer.clip_norm"
     )]
     Diverged {
-        /// The first epoch without a finite loss, counted from 1.
+        /// The first epoch without a finite loss, from 1.
         epoch: usize,
     },
 
@@ -90,7 +90,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The process's exit code: 2 where the command or config has to be changed, else 1.
+    /// The exit code of the process: 2 if the command or the config has to be changed, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -99,14 +99,14 @@ impl Error {
         }
     }
 
-    /// For `map_err`: an I/O error with what was tried on which path.
+    /// For `map_err`: adds to an I/O error what was tried, and on which path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }
 }
 
-/// What a person can do about a system's error, where there is something to say.
+/// What a person can do about a system error, if anything.
 fn remedy(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match error.kind() {

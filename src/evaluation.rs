@@ -1,4 +1,4 @@
-//! How well a net reads labelled images.
+//! Measures a net on labelled images: loss, accuracy, confusion, calibration, misses and dead units.
 
 use burn::{
     data::dataloader::DataLoader,
@@ -12,62 +12,62 @@ use crate::{
     model::LeNet5,
 };
 
-/// Images read at once.
+/// Images in a mini-batch.
 const BATCH_SIZE: usize = 1000;
-/// Images whose layers' outputs are looked at, and so in memory, at once.
+/// Images whose activations are in memory at once when dead units are looked for.
 const CHUNK_SIZE: usize = 100;
-/// Bins of confidence in which calibration is measured.
+/// Bins of confidence for measuring calibration.
 const BINS: usize = 10;
-/// How many of the misses are kept one by one.
+/// How many misses are kept individually.
 const KEPT_MISSES: usize = 100;
 
-/// What a net makes of a set of labelled images.
+/// The results of a net on a set of labelled images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// How many images.
+    /// The number of images.
     pub images: usize,
     /// Mean cross-entropy in nats, without label smoothing.
     pub loss: f64,
-    /// The share read rightly, 0 to 1.
+    /// The fraction of correctly classified images, 0 to 1.
     pub accuracy: f64,
-    /// How many were read wrongly.
+    /// The number of misclassified images.
     pub misses: usize,
     /// Precision and recall of each class.
     pub classes: Vec<ClassMetrics>,
-    /// `confusion[label][answer]`: how many images of a label got which answer.
+    /// `confusion[label][answer]`: how many images with a label got an answer.
     pub confusion: [[usize; CLASSES]; CLASSES],
-    /// How sure the net was against how often it was right, from the least sure to the surest.
+    /// Confidence and accuracy by bins of confidence, in ascending order; empty bins are left out.
     #[serde(default)]
     pub calibration: Vec<CalibrationBin>,
-    /// The mean gap between the two, 0 to 1: the expected calibration error over ten bins.
+    /// The expected calibration error over ten bins, 0 to 1: the mean difference between confidence and accuracy.
     ///
     /// Source: Guo et al. 2017, section 2, <https://arxiv.org/abs/1706.04599>.
     #[serde(default)]
     pub calibration_error: f64,
-    /// The misses that the net was surest of, at most a hundred.
+    /// The misses with the highest confidence, at most a hundred.
     #[serde(default)]
     pub worst: Vec<Miss>,
 }
 
-/// The images whose answer had a probability in one tenth of 0 to 1.
+/// The images whose answer has a probability within one tenth of the range 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationBin {
-    /// How many images.
+    /// The number of images.
     pub images: usize,
     /// The mean probability of their answers, 0 to 1.
     pub confidence: f64,
-    /// The share read rightly, 0 to 1.
+    /// The fraction of correctly classified images, 0 to 1.
     pub accuracy: f64,
 }
 
-/// An image that was read wrongly.
+/// A misclassified image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Miss {
-    /// Its place in the set, from 0.
+    /// Its index in the set, from 0.
     pub index: usize,
-    /// What it is.
+    /// Its label.
     pub label: usize,
-    /// What was read.
+    /// The net's answer.
     pub answer: usize,
     /// The probability of the answer, 0 to 1.
     pub probability: f64,
@@ -75,7 +75,8 @@ pub struct Miss {
     pub probability_of_label: f64,
 }
 
-/// The share of units that stay at zero for each image of a set, 0 to 1: of a map, when no place of it ever fires.
+/// The fraction of dead units, 0 to 1: those that none of the first thousand images of a set activates. A map counts as
+/// one unit, which is dead if none of its positions is ever activated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DeadUnits {
     /// Of C1's 6 maps.
@@ -96,20 +97,20 @@ impl DeadUnits {
     }
 }
 
-/// One class's share in an [`Evaluation`].
+/// Precision and recall of a class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassMetrics {
     /// The label.
     pub class: usize,
-    /// How many images carry it.
+    /// The number of images with this label.
     pub images: usize,
-    /// Of the images answered so, the share that are so, 0 to 1; none if there is no such answer.
+    /// Of the images with this answer, the fraction that has this label, 0 to 1; none without such an answer.
     pub precision: Option<f64>,
-    /// Of the images that are so, the share answered so, 0 to 1; none if there is no such image.
+    /// Of the images with this label, the fraction that got this answer, 0 to 1; none without such an image.
     pub recall: Option<f64>,
 }
 
-/// What an evaluation counts on its way.
+/// The counts and sums of an evaluation under way.
 #[derive(Default)]
 struct Tally {
     confusion: [[usize; CLASSES]; CLASSES],
@@ -118,7 +119,7 @@ struct Tally {
     misses: Vec<Miss>,
 }
 
-/// What is counted of the images in a bin of confidence.
+/// The counts and sums of a bin of confidence.
 #[derive(Default)]
 struct Bin {
     images: usize,
@@ -192,10 +193,10 @@ fn fraction(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Reads every image of a set.
+/// Measures a net on every image of a set.
 ///
 /// # Errors
-/// The set is empty, the device fails, or the net's answers are no numbers.
+/// The set is empty, the device fails, or the loss is not a finite number.
 pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluation> {
     if set.is_empty() {
         return Err(Error::Data("there are no images in this split".into()));
@@ -211,12 +212,14 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
         }
     }
     if !tally.loss.is_finite() {
-        return Err(Error::Data("the net's answers are no numbers: its parameters are damaged or diverged".into()));
+        return Err(Error::Data(
+            "the net's loss is not a finite number: its parameters are damaged or its training diverged".into(),
+        ));
     }
     Ok(tally.finish())
 }
 
-/// Which units never fire for the first thousand images of a set.
+/// Measures how many units none of the first thousand images of a set activates.
 ///
 /// # Errors
 /// The device fails.
@@ -240,7 +243,7 @@ pub fn dead_units(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<DeadU
     Ok(DeadUnits { c1, c3, c5, f6 })
 }
 
-/// The rows of a `[batch, 10]` tensor.
+/// Reads the rows of a `[batch, 10]` tensor.
 pub(crate) fn rows(tensor: Tensor<2>) -> Result<Vec<[f32; CLASSES]>> {
     let values: Vec<f32> = tensor.try_into_data().map_err(|e| Error::Device(e.to_string()))?.iter().collect();
     Ok(values.as_chunks().0.to_vec())

@@ -6,11 +6,15 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
-/// Writes a file so that its name never stands for half of it: to a temporary file beside it, then renamed.
+/// Writes a file atomically, so that no reader finds half of it: to a temporary file in the same folder, which is then
+/// renamed.
+///
+/// # Errors
+/// The folder or the file cannot be written.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    // Temporary files are private; a result is as readable as any other file of its owner.
+    // Temporary files are private by default; a result is to be as readable as the user's other files.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder).map_err(Error::io("write into", folder))?;
@@ -20,7 +24,7 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The SHA-256 of bytes in hexadecimal.
+/// The SHA-256 of some bytes, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |sum, byte| sum + &format!("{byte:02x}"))
 }

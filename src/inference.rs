@@ -1,4 +1,4 @@
-//! A trained net at work: from a run to a net, and from pictures to digits.
+//! From a trained run to a net, and from pictures to digits.
 
 use std::path::{Path, PathBuf};
 
@@ -16,26 +16,26 @@ use crate::{
     picture::read_picture,
 };
 
-/// A trained net, and the settings that it was trained with as far as they are known.
+/// A trained net, and the settings that it was trained with.
 #[derive(Debug)]
 pub struct Trained {
     /// The net, on `device`.
     pub net: LeNet5,
-    /// Where it is.
+    /// The device that it computes on.
     pub device: Device,
-    /// The run's settings; the defaults for a record without a run.
+    /// The run's settings; the defaults for a model file outside a run's folder.
     pub config: Config,
-    /// Whether it was found in a run's folder, with the settings that it was trained with.
+    /// Whether the model is in a run's folder, so that its settings are known.
     pub of_a_run: bool,
 }
 
 impl Trained {
-    /// Loads from a run's folder or a `model.bpk`, onto the named backend or else the one it was trained on.
+    /// Loads a net from a run's folder or a `model.bpk`, onto the named backend or else the one that it was trained on.
     ///
     /// # Errors
-    /// There is no run or record, it is damaged, or the backend is not there.
+    /// There is no run or model file, it is damaged, or the backend is not available.
     pub fn load(run: &Path, backend: Option<&str>) -> Result<Self> {
-        // A run's own model stands for the run.
+        // The model file of a run stands for the run.
         let folder = if run.is_file() { run.parent().unwrap_or(Path::new("")) } else { run };
         let (record, config, of_a_run) = match RunDir::open(folder) {
             Ok(dir) if !run.is_file() || run.file_name() == dir.model().file_name() => {
@@ -50,10 +50,13 @@ impl Trained {
         Ok(Self { net, device, config, of_a_run })
     }
 
-    /// The probability of each digit, 0 to 1, for images in MNIST's convention.
+    /// The probability of each digit, 0 to 1, for images in MNIST's format.
+    ///
+    /// # Shapes
+    /// `n` arrays of 784 pixels, 0 to 255 -> `n` arrays of 10 probabilities
     ///
     /// # Errors
-    /// The backend fails.
+    /// The device fails.
     pub fn probabilities(&self, images: &[[u8; PIXELS]]) -> Result<Vec<[f32; 10]>> {
         if images.is_empty() {
             return Ok(Vec::new());
@@ -65,7 +68,7 @@ impl Trained {
     /// Classifies picture files; each has its own result.
     ///
     /// # Errors
-    /// The backend fails.
+    /// The device fails.
     pub fn predict(&self, paths: &[PathBuf]) -> Result<Vec<Result<Prediction>>> {
         paths
             .iter()
@@ -80,21 +83,21 @@ impl Trained {
     }
 }
 
-/// What a net answers to a picture.
+/// The net's answer for a picture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
     /// The picture's file.
     #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
-    /// The likeliest digit.
+    /// The most likely digit.
     pub digit: usize,
     /// Its probability, 0 to 1.
     pub probability: f32,
-    /// All digits, the likeliest first.
+    /// All digits, the most likely first.
     pub ranking: Vec<Guess>,
 }
 
-/// Names need not be valid UTF-8, JSON must be.
+/// A path need not be valid UTF-8, but JSON must be.
 fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
@@ -102,9 +105,9 @@ fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> std::result::Res
 /// One digit and its probability.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Guess {
-    /// 0 to 9.
+    /// The digit, 0 to 9.
     pub digit: usize,
-    /// 0 to 1.
+    /// Its probability, 0 to 1.
     pub probability: f32,
 }
 

@@ -5,15 +5,15 @@ use std::process::ExitCode;
 use clap::Parser;
 use lenet::{backend, cli::Cli, panics, terminal::say};
 
-/// A step of training takes and frees some megabytes; glibc gives them back to the system and asks for them anew.
+/// A training step allocates and frees several megabytes; glibc would return them to the system and request them again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     if let Some(name) = backend::default_for_burn() {
-        // Burn puts the optimizer's state of a resumed run on its default device, which may not be there.
-        #[expect(unsafe_code, reason = "the environment may be changed while there is only one thread, and there is")]
-        // SAFETY: nothing has run before this.
+        // Burn loads the optimizer's state of a resumed run onto its default device, which may not exist here.
+        #[expect(unsafe_code, reason = "setting the environment is sound while there is only one thread")]
+        // SAFETY: `main` has just begun: no other thread can be reading the environment.
         unsafe {
             std::env::set_var("BURN_DEVICE", name);
         }
@@ -28,7 +28,9 @@ fn main() -> ExitCode {
         }
         Err(panic) => {
             let panic = panics::last().unwrap_or(panic);
-            say(format!("error: this is a fault of lenet, please report it with the command: {panic}"));
+            say(format!(
+                "error: this is a bug in lenet; please report it together with the command that you ran: {panic}"
+            ));
             ExitCode::FAILURE
         }
     }

@@ -1,4 +1,4 @@
-//! A run, or several beside one another, as one page that opens anywhere: no script, no second file.
+//! A run, or a comparison of several, as a single HTML file without scripts.
 
 mod charts;
 mod sprites;
@@ -27,36 +27,36 @@ use crate::{
     report::{EpochReport, Report, SplitMetrics, Status},
 };
 
-/// At how many moments of an epoch its learning rate is drawn.
+/// Points of the learning rate's curve in an epoch.
 const SAMPLES: usize = 20;
 
 const TEMPLATE: &str = include_str!("page/page.html");
 
-/// A run as the page needs it.
+/// What the page needs to know about a run.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// The folder's name.
+    /// The name of its folder.
     pub name: String,
     /// Its settings.
     pub config: Config,
-    /// Its figures.
+    /// What it measured.
     pub report: Report,
-    /// Which of the colours it has in a comparison.
+    /// The index of its colour in a comparison.
     pub colour: usize,
 }
 
 impl Run {
-    /// Reads a run's settings and figures.
+    /// Reads the settings and the report of a run.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// One of them cannot be read.
     pub fn read(run: &RunDir) -> Result<Self> {
         let path = run.path().canonicalize().unwrap_or_else(|_| run.path().to_owned());
         let name = path.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
         Ok(Self { name, config: run.read_config()?, report: run.read_report()?, colour: 0 })
     }
 
-    /// The error rate, the loss and the learning rate against the epochs, and how sure against how often right.
+    /// Error rate, loss and learning rate over the epochs, and the calibration.
     #[must_use]
     pub fn charts(&self) -> Vec<Chart> {
         let epochs = &self.report.epochs;
@@ -72,7 +72,7 @@ impl Run {
             errors.push(Series { marks: Marks::Dots, ..line("test", 2, vec![(best as f64, 1.0 - test.accuracy)]) });
         }
         let schedule = Schedule::new(&self.config, self.report.train_images);
-        // A run that was resumed with more epochs has had another schedule before.
+        // A run that was resumed with more epochs had another schedule before.
         let as_planned = |e: &EpochReport| (schedule.rate_after(e.epoch as f64) - e.learning_rate).abs() <= 1e-9;
         let rates = if epochs.iter().all(as_planned) {
             let moments = (0..=epochs.len() * SAMPLES).map(|i| i as f64 / SAMPLES as f64);
@@ -105,17 +105,17 @@ fn calibration(test: &Evaluation) -> Chart {
     Chart { log_y: false, legend: Legend::Below, ..Chart::new("calibration", "confidence", "accuracy", true, series) }
 }
 
-/// Writes the page of a run. `test` are its test images if they are at hand; else they are loaded.
+/// Writes the page of a run. Without `test`, the test images are loaded.
 ///
 /// # Errors
-/// The run cannot be read, or the page not be written.
+/// The run cannot be read, or the page cannot be written.
 pub fn write_single(dir: &RunDir, path: &Path, test: Option<&ImageSet>) -> Result<()> {
     let run = Run::read(dir)?;
-    let looked_at = match (&run.report.test, run.report.best_epoch) {
-        // Without its images the page still has its figures.
-        (Some(figures), Some(_)) => {
+    let gallery = match (&run.report.test, run.report.best_epoch) {
+        // If the images or the model cannot be loaded, the page still has its numbers.
+        (Some(test_results), Some(_)) => {
             let set = test.map_or_else(|| Ok(Splits::load(&run.config)?.test), |set| Ok(set.clone()));
-            set.and_then(|set| Gallery::new(dir, &set, figures)).ok()
+            set.and_then(|set| Gallery::new(dir, &set, test_results)).ok()
         }
         _ => None,
     };
@@ -128,7 +128,7 @@ pub fn write_single(dir: &RunDir, path: &Path, test: Option<&ImageSet>) -> Resul
         "config": run.config.to_toml()?,
         "charts": charts,
         "confusion": rows,
-        "gallery": looked_at,
+        "gallery": gallery,
         "light": LIGHT,
         "dark": DARK,
     }))?;
@@ -148,14 +148,15 @@ pub fn write_comparison(title: &str, runs: &[Run], extra: &[Chart], path: &Path)
     write_atomically(path, page.as_bytes())
 }
 
-/// The runs' error rates and losses against the epochs.
+/// The error rate and the loss of each run over the epochs.
 #[must_use]
 pub fn comparison_charts(runs: &[Run]) -> Vec<Chart> {
     let each = |of: &dyn Fn(&EpochReport) -> Option<f64>| -> Vec<Series> {
         let points = |run: &Run| run.report.epochs.iter().filter_map(|e| Some((e.epoch as f64, of(e)?))).collect();
         runs.iter().map(|run| line(&run.name, run.colour, points(run))).collect()
     };
-    // Where every run has one, the validation set tells what an epoch came to; over the epoch itself the net changes.
+    // Validation is preferred if every run has it: metrics of training are means over an epoch in which the net
+    // changes.
     let validated = runs.iter().flat_map(|run| &run.report.epochs).all(|e| e.valid.is_some());
     let of = if validated { "validation" } else { "training" };
     let metrics = |e: &EpochReport| if validated { e.valid } else { Some(e.train) };
@@ -165,16 +166,16 @@ pub fn comparison_charts(runs: &[Run]) -> Vec<Chart> {
     ]
 }
 
-/// One run of a comparison.
+/// A run in the table of a comparison.
 #[derive(Serialize)]
 struct Summary {
     name: String,
     colour: usize,
     report: Report,
     status: Status,
-    /// The share of C5's and F6's units that no image wakes.
+    /// The fraction of C5's and F6's units that are dead, 0 to 1.
     dead: Option<f64>,
-    /// In which settings it differs from the first.
+    /// The settings in which it differs from the first run.
     differences: Vec<String>,
 }
 
@@ -190,7 +191,7 @@ fn summary(runs: &[Run], run: &Run) -> Result<Summary> {
     })
 }
 
-/// A chart in the page.
+/// A chart, as the template needs it.
 #[derive(Serialize)]
 struct Figure {
     name: &'static str,
@@ -206,27 +207,27 @@ fn figures(charts: &[Chart]) -> Result<Vec<Figure>> {
     charts.iter().map(figure).collect()
 }
 
-/// A cell of the confusion matrix: how many, and how strongly to shade it, 0 to 100.
+/// A cell of the confusion matrix: a count, how strongly to shade it (0 to 100), and whether it is on the diagonal.
 #[derive(Serialize)]
 struct Cell {
     count: usize,
     shade: usize,
-    hit: bool,
+    correct: bool,
 }
 
 fn confusion_rows(test: &Evaluation) -> Vec<Vec<Cell>> {
     let cell = |label: usize, answer: usize, count: usize| {
-        let hit = label == answer;
+        let correct = label == answer;
         let row: usize = test.confusion[label].iter().sum();
-        // A handful of misses is to be seen beside a thousand hits.
+        // The square root makes a few misses visible next to a thousand correct answers.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
         let shade = ((count as f64 / row.max(1) as f64).sqrt() * 100.0) as usize;
-        Cell { count, shade: if hit { shade / 3 } else { (shade * 4).min(100) }, hit }
+        Cell { count, shade: if correct { shade / 3 } else { (shade * 4).min(100) }, correct }
     };
     (0..10).map(|label| (0..10).map(|answer| cell(label, answer, test.confusion[label][answer])).collect()).collect()
 }
 
-/// What is shown in images.
+/// What the page shows as images: misses, filters and feature maps.
 #[derive(Serialize)]
 struct Gallery {
     misses: Vec<Shown>,
@@ -254,13 +255,13 @@ impl Gallery {
         let layers = net.layers(images_tensor([set.image(0)].into_iter(), set.scale(), &device));
         let map = |name, tensor: Tensor<4>, columns| {
             let [_, _, side, _] = tensor.dims();
-            Ok((name, sprite(&numbers(tensor)?, side, columns, Palette::Grey)?))
+            Ok((name, sprite(&values(tensor)?, side, columns, Palette::Grey)?))
         };
         Ok(Self {
             misses,
-            c1_filters: sprite(&numbers(net.c1.weight.val())?, 5, 6, Palette::Signed)?,
-            // A column for each of the sixteen maps: Burn has a row for each.
-            c3_filters: sprite(&numbers(net.c3.weight.val().swap_dims(0, 1))?, 5, 16, Palette::Signed)?,
+            c1_filters: sprite(&values(net.c1.weight.val())?, 5, 6, Palette::Signed)?,
+            // A column for each of the sixteen maps; Burn's weights have a row for each.
+            c3_filters: sprite(&values(net.c3.weight.val().swap_dims(0, 1))?, 5, 16, Palette::Signed)?,
             digit: digit(set, 0)?,
             label: set.label(0),
             maps: vec![
@@ -278,7 +279,7 @@ fn digit(set: &ImageSet, index: usize) -> Result<String> {
     sprite(&pixels, IMAGE_SIDE, 1, Palette::Grey)
 }
 
-fn numbers(tensor: Tensor<4>) -> Result<Vec<f32>> {
+fn values(tensor: Tensor<4>) -> Result<Vec<f32>> {
     Ok(tensor.try_into_data().map_err(|e| Error::Device(e.to_string()))?.iter().collect())
 }
 

@@ -1,42 +1,44 @@
-//! Burn panics where a device or a file is not what it expects: here panics become messages.
+//! Burn panics on devices and files that it does not expect: here those panics become messages.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, set_hook},
     sync::{Mutex, PoisonError},
 };
 
-/// What was panicked about, in any thread, since the last [`catch`] began.
+/// The messages of all panics, in any thread, since the last [`catch`] began.
 static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn seen() -> std::sync::MutexGuard<'static, Vec<String>> {
     SEEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps panics from being printed as they happen, for the whole program; [`catch`] and [`last`] tell of them.
+/// Stops panics from being printed, for the whole program: [`catch`] and [`last`] return their messages instead.
 pub fn keep_quiet() {
     set_hook(Box::new(|panic| {
-        let message = panic.payload_as_str().unwrap_or("for an unknown reason");
-        let place = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
-        seen().push(format!("{message}{place}"));
+        let message = panic.payload_as_str().unwrap_or("a panic without a message");
+        let location = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
+        seen().push(format!("{message}{location}"));
     }));
 }
 
-/// The last panic that [`keep_quiet`] kept quiet.
+/// The message of the last panic, if [`keep_quiet`] was called before it.
 #[must_use]
 pub fn last() -> Option<String> {
     seen().last().cloned()
 }
 
-/// Runs something that may panic, and tells what the first panic was about: those that follow in other threads say
-/// less. Of several calls at once, one may tell of another's.
+/// Runs something that may panic.
+///
+/// The message is that of the first panic, since those that follow in other threads say less. Where two calls run at
+/// the same time, one may return the other's message.
 ///
 /// # Errors
-/// It panicked.
+/// It panicked: the message, with file and line if [`keep_quiet`] was called.
 pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     seen().clear();
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let own = payload.downcast_ref::<String>().map(String::as_str);
-        let own = own.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("for an unknown reason");
+        let own = own.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
         seen().first().cloned().unwrap_or_else(|| own.to_owned())
     })
 }

@@ -1,7 +1,7 @@
-//! From any picture of one digit to MNIST's convention.
+//! From any picture of a digit to an image in MNIST's format.
 //!
-//! Source: <http://yann.lecun.com/exdb/mnist/>: the digit is fitted into 20x20 with its aspect ratio kept and
-//! anti-aliased, and its centre of mass is put into the middle of 28x28.
+//! Source: <http://yann.lecun.com/exdb/mnist/>: the digit is fitted into 20x20 pixels, keeping its aspect ratio, with
+//! anti-aliasing; then its centre of mass is moved to the centre of 28x28 pixels.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -26,30 +26,31 @@ use crate::{
     data::{IMAGE_SIDE, PIXELS},
 };
 
-/// Brightness, or how much a pixel belongs to the foreground, from 0 to 1.
+/// A grey picture with values from 0 to 1: brightness, or how much a pixel belongs to the foreground.
 type Plane = ImageBuffer<Luma<f32>, Vec<f32>>;
 
-/// The longer side of a digit in MNIST.
+/// The longer side of a digit in MNIST, in pixels.
 const BOX: u32 = 20;
-/// A picture is first brought down to this longer side: finer detail is noise here.
+/// Larger pictures are first reduced to this longer side, in pixels: finer detail is noise here.
 const WORKING_SIDE: u32 = 400;
-/// Files above this size in bytes and pictures above this side are refused.
+/// Larger files, in bytes, are refused.
 const LARGEST_FILE: u64 = 100 << 20;
+/// Pictures with a longer side, in pixels, are refused.
 const LARGEST_SIDE: u32 = 20_000;
-/// Pictures of more pixels are refused: each takes some thirty bytes on the way.
+/// Pictures with more pixels are refused: processing takes about thirty bytes of memory for each.
 const MOST_PIXELS: u64 = 50_000_000;
 /// The foreground must differ from the background by this fraction of the full range.
 const LEAST_CONTRAST: f32 = 0.06;
-/// A pixel from this value on belongs to a component; 1 is the strongest foreground.
+/// Pixels with at least this much foreground, out of 1, belong to a connected component.
 const OUTLINE: f32 = 0.3;
-/// A connected component with less than this fraction of the largest one's mass is a speck, not part of the digit.
+/// A component whose mass is less than this fraction of the largest one's is a speck, not part of the digit.
 const LEAST_COMPONENT: f32 = 0.05;
 
-/// Reads a picture file (PNG, JPEG, BMP, GIF, PNM; any size, colour or grey, dark on light or light on dark) as one of
-/// MNIST's: 784 bytes, 0 (background) to 255 (foreground), row by row.
+/// Reads a picture file (PNG, JPEG, BMP, GIF or PNM, of any size, in colour or grey, dark on light or light on dark) as
+/// an image in MNIST's format: 784 pixels from 0 (background) to 255 (foreground), row by row.
 ///
 /// # Errors
-/// The file cannot be read, is no such picture, is too large, or nothing is drawn on it.
+/// The file cannot be read, is not such a picture, is too large, or shows nothing.
 pub fn read_picture(path: &Path) -> Result<[u8; PIXELS]> {
     let fault = |reason: String| Error::Picture { path: path.to_owned(), reason };
     let meta = std::fs::metadata(path).map_err(|e| fault(format!("cannot be read: {e}")))?;
@@ -57,7 +58,7 @@ pub fn read_picture(path: &Path) -> Result<[u8; PIXELS]> {
         return Err(fault("is a folder; name the pictures in it".into()));
     }
     let mut bytes = Vec::new();
-    // A device or a pipe has no length, and perhaps no end.
+    // A device or a pipe has no length, and may have no end.
     let read = std::fs::File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
     read.map_err(|e| fault(format!("cannot be read: {e}")))?;
     if bytes.len() as u64 > LARGEST_FILE {
@@ -68,15 +69,14 @@ pub fn read_picture(path: &Path) -> Result<[u8; PIXELS]> {
     normalise(&picture).map_err(|reason| fault(reason.into()))
 }
 
-/// Decodes the formats that are promised and no other: `ImageReader` would bring the code of every format that any
-/// dependency asks for.
+/// Decodes the supported formats only. `ImageReader` would compile in every format that any dependency enables.
 fn decode(bytes: &[u8]) -> ImageResult<DynamicImage> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_SIDE);
     limits.max_image_height = Some(LARGEST_SIDE);
     let reader = Cursor::new(bytes);
     let mut decoder: Box<dyn ImageDecoder + '_> = match image::guess_format(bytes)? {
-        // It takes its limits at once; the others take them below.
+        // Only this decoder needs its limits from the start.
         ImageFormat::Png => Box::new(PngDecoder::with_limits(reader, limits.clone())?),
         ImageFormat::Jpeg => Box::new(JpegDecoder::new(reader)?),
         ImageFormat::Bmp => Box::new(BmpDecoder::new(reader)?),
@@ -95,21 +95,21 @@ fn decode(bytes: &[u8]) -> ImageResult<DynamicImage> {
     Ok(picture)
 }
 
-/// Brings a picture of one digit to MNIST's convention.
+/// Converts a picture of a digit to MNIST's format: 784 pixels from 0 to 255, row by row.
 ///
 /// # Errors
-/// Nothing is drawn on it.
+/// The picture shows nothing.
 pub fn normalise(picture: &DynamicImage) -> std::result::Result<[u8; PIXELS], &'static str> {
-    // Drawings with a transparent background are dark on white or, if that leaves nothing to see, light on black.
+    // A drawing on a transparent background is seen on white or, if it is itself white, on black.
     let backgrounds: &[f32] = if picture.color().has_alpha() { &[1.0, 0.0] } else { &[1.0] };
     let foreground = backgrounds
         .iter()
         .find_map(|background| foreground(&shrink(&brightness(picture, *background))))
-        .ok_or("shows nothing: it is of one shade all over")?;
+        .ok_or("shows nothing: it is a single shade all over")?;
     Ok(centre(&digit(&foreground)))
 }
 
-/// Brightness 0 to 1, transparent pixels showing the background.
+/// The brightness of a picture, 0 to 1, where `background` shows through transparent pixels.
 fn brightness(picture: &DynamicImage, background: f32) -> Plane {
     let picture = picture.to_luma_alpha32f();
     Plane::from_fn(picture.width(), picture.height(), |x, y| {
@@ -128,8 +128,8 @@ fn shrink(plane: &Plane) -> Plane {
     resize(plane, side(plane.width()), side(plane.height()), FilterType::Triangle)
 }
 
-/// How far each pixel stands out from the background, 0 to 1; none if nothing does. The background's shade is the median
-/// of the border. The foreground is darker or lighter than that, whichever deviates more in total.
+/// How much each pixel differs from the background, 0 to 1; none if nothing does. The background's shade is the median
+/// of the border. The foreground is what is darker, or what is lighter, whichever differs more in total.
 fn foreground(plane: &Plane) -> Option<Plane> {
     let (w, h) = plane.dimensions();
     let mut border: Vec<f32> = plane
@@ -139,7 +139,7 @@ fn foreground(plane: &Plane) -> Option<Plane> {
         .collect();
     let background = median(&mut border);
     let mut noise: Vec<f32> = border.iter().map(|value| (value - background).abs()).collect();
-    // Three times the median deviation: grain and shadows stay below.
+    // Grain and shadows stay below three times the median deviation.
     let floor = 3.0 * median(&mut noise);
 
     let [darker, lighter] = [-1.0, 1.0].map(|sign: f32| {
@@ -182,7 +182,7 @@ fn digit(foreground: &Plane) -> Plane {
     let longer = width.max(height);
     let side = |side: u32| ((side * BOX + longer / 2) / longer).clamp(1, BOX);
     let mut fitted = resize(&cut, side(width), side(height), FilterType::Triangle);
-    // Averaging makes thin strokes paler; MNIST's digits reach 255.
+    // Resizing makes thin strokes paler, but MNIST's digits reach 255.
     let strongest = fitted.pixels().map(|p| p[0]).fold(f32::MIN_POSITIVE, f32::max);
     for pixel in fitted.pixels_mut() {
         pixel[0] /= strongest;
@@ -220,7 +220,7 @@ fn components(foreground: &Plane) -> (Vec<usize>, usize) {
     (labels, count)
 }
 
-/// Puts a digit into 28x28 with its centre of mass in the middle, as far as nothing is cut off.
+/// Places a digit in 28x28 pixels with its centre of mass in the centre, or as near as its edges allow.
 fn centre(digit: &Plane) -> [u8; PIXELS] {
     let (mut sum, mut sum_x, mut sum_y) = (0.0, 0.0, 0.0);
     for (x, y, pixel) in digit.enumerate_pixels() {

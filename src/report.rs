@@ -1,4 +1,4 @@
-//! The figures of a run, as `report.json` keeps them.
+//! What a run measured, as `report.json` stores it.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,53 +14,53 @@ const BURN: &str = "0.22.1";
 /// Everything that a run measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// How the run ended, or that it has not.
+    /// Whether the run has ended, and how.
     pub status: Status,
-    /// The backend it ran on last.
+    /// The backend that it last ran on.
     pub backend: String,
-    /// Its device, as the driver calls it.
+    /// The backend's device, as the driver names it.
     #[serde(default)]
     pub hardware: String,
-    /// What drew the parameters and the order of the images.
+    /// The random seed of the parameters, the validation split and the order of the images.
     pub seed: u64,
-    /// Of this program and of Burn.
+    /// The versions of this program and of Burn.
     pub versions: Versions,
-    /// Numbers that are learned.
+    /// The number of parameters of the net.
     pub parameters: usize,
-    /// Images learned from in each epoch.
+    /// The number of training images.
     pub train_images: usize,
-    /// Images that choose the best epoch.
+    /// The number of validation images.
     pub valid_images: usize,
-    /// One entry an epoch, from epoch 1.
+    /// An entry for each epoch, from epoch 1.
     pub epochs: Vec<EpochReport>,
-    /// The epoch whose parameters are in `model.bpk`, from 1.
+    /// The epoch, from 1, whose parameters are in `model.bpk`.
     pub best_epoch: Option<usize>,
-    /// Training time of all epochs, validation included, in seconds.
+    /// The time that training and validation took, in seconds.
     pub seconds: f64,
-    /// The best epoch on the test set.
+    /// The results of the best epoch on the test set.
     pub test: Option<Evaluation>,
-    /// The units of the best epoch that no image of the test set wakes.
+    /// The dead units after the best epoch, on the test set.
     #[serde(default)]
     pub dead_units: Option<DeadUnits>,
     /// SHA-256 of `model.bpk`.
     pub model_sha256: Option<String>,
 }
 
-/// How a run ended.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// It has not, or its process was killed: resumable.
+    /// Not finished: it is running, or its process was killed and it can be resumed.
     Running,
-    /// Stopped by a person: resumable.
+    /// Stopped by a person; it can be resumed.
     Interrupted,
-    /// The loss became infinite or not a number.
+    /// Its loss became infinite or NaN.
     Diverged,
     /// Trained and tested.
     Complete,
 }
 
-/// What a run was made with.
+/// The versions that a run was made with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
     /// This crate.
@@ -69,34 +69,34 @@ pub struct Versions {
     pub burn: String,
 }
 
-/// Loss and accuracy on one set of images.
+/// Loss and accuracy on a set of images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SplitMetrics {
-    /// Mean loss of an image: cross-entropy in nats, with label smoothing where the run has it.
+    /// The mean loss of an image: cross-entropy in nats, with the run's label smoothing.
     pub loss: f64,
-    /// The share read rightly, 0 to 1.
+    /// The fraction of correctly classified images, 0 to 1.
     pub accuracy: f64,
 }
 
-/// One epoch.
+/// What was measured in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
     /// Its number, from 1.
     pub epoch: usize,
-    /// Over the epoch, while the parameters changed.
+    /// On the training set, during the epoch, while the parameters changed.
     pub train: SplitMetrics,
-    /// After the epoch; none without a validation set.
+    /// On the validation set, after the epoch; none without a validation set.
     pub valid: Option<SplitMetrics>,
     /// The learning rate of its last step.
     pub learning_rate: f64,
-    /// Training and validation, in seconds.
+    /// The time that training and validation took, in seconds.
     pub seconds: f64,
-    /// Images learned from in a second, validation left out.
+    /// Training images per second, without validation.
     pub images_per_second: f64,
 }
 
 impl EpochReport {
-    /// The epoch in one line, `epochs` being those of the whole run.
+    /// The epoch as a line of text; `epochs` is the number of epochs of the whole run.
     #[must_use]
     pub fn in_one_line(&self, epochs: usize) -> String {
         let metrics = |m: &SplitMetrics| format!("loss {:.4} accuracy {:6.2} %", m.loss, m.accuracy * 100.0);
@@ -112,7 +112,7 @@ impl EpochReport {
 }
 
 impl Report {
-    /// The report of a run that has not begun.
+    /// The report of a run before its first epoch.
     #[must_use]
     pub fn new(config: &Config, train_images: usize, valid_images: usize) -> Self {
         Self {
@@ -133,7 +133,7 @@ impl Report {
         }
     }
 
-    /// The figures of each epoch as CSV with a header; what there is not is left empty.
+    /// The metrics of each epoch as CSV with a header. Cells of validation are empty without a validation set.
     #[must_use]
     pub fn metrics_csv(&self) -> String {
         let header =
@@ -146,13 +146,13 @@ impl Report {
         self.epochs.iter().fold(header.to_owned(), |csv, epoch| csv + &row(epoch))
     }
 
-    /// Appends an epoch, and finds the best one anew.
+    /// Appends an epoch, and updates which one is the best.
     pub fn push(&mut self, epoch: EpochReport) {
         self.epochs.push(epoch);
         self.update();
     }
 
-    /// Forgets what came after an epoch.
+    /// Removes the epochs after the first `epochs`, and the results of the test.
     pub fn truncate(&mut self, epochs: usize) {
         self.epochs.truncate(epochs);
         (self.test, self.dead_units) = (None, None);
@@ -160,14 +160,14 @@ impl Report {
         self.update();
     }
 
-    /// Whether the last `patience` epochs brought no better one; never with a patience of 0.
+    /// Whether none of the last `patience` epochs is the best one; false if `patience` is 0.
     #[must_use]
     pub fn stalled(&self, patience: usize) -> bool {
         patience > 0 && self.best_epoch.is_some_and(|best| self.epochs.len() >= best + patience)
     }
 
-    /// The best epoch: the most accurate on the validation set, of equals the one with the lower loss, of equals the
-    /// first; without a validation set the last.
+    /// Finds the best epoch: the most accurate one on the validation set; among equals, the one with the lowest loss,
+    /// and then the first. Without a validation set it is the last epoch.
     fn update(&mut self) {
         self.seconds = self.epochs.iter().map(|e| e.seconds).sum();
         let mut best: Option<&EpochReport> = None;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_epoch_is_the_most_accurate_then_the_surest_then_the_first() {
+    fn the_best_epoch_has_the_highest_accuracy_then_the_lowest_loss_then_is_the_first() {
         assert_eq!(report(&[]).best_epoch, None);
         assert_eq!(report(&[Some((0.9, 0.3)), Some((0.8, 0.1))]).best_epoch, Some(1));
         assert_eq!(report(&[Some((0.9, 0.3)), Some((0.9, 0.2)), Some((0.9, 0.2))]).best_epoch, Some(2));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shortened_report_forgets_the_test() {
+    fn a_truncated_report_has_no_test_results() {
         let mut report = report(&[Some((0.8, 0.3)), Some((0.9, 0.2))]);
         report.model_sha256 = Some("sum".into());
         report.truncate(1);

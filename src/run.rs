@@ -1,4 +1,4 @@
-//! A whole run: its folder, what is resumed, the data, training, the test set, and the page.
+//! A whole run: prepare its folder, resume what is there, load the data, train, test, and write the page.
 
 use std::{path::Path, sync::Arc};
 
@@ -18,21 +18,21 @@ use crate::{
     training::{Progress, learn},
 };
 
-/// Settings that may change when a run is resumed.
+/// The settings that may change when a run is resumed.
 const CHANGEABLE: [&str; 4] = ["backend", "training.epochs", "training.patience", "logging.tensorboard"];
 
-/// Trains as the config says, into a run's folder.
+/// Trains and tests a net as the config says, and writes everything into a run's folder.
 ///
-/// A run that is resumed continues after its last whole epoch; with the same settings the figures are then the same as
-/// if it had never been interrupted. Another number of epochs stretches a schedule, whose rate then jumps. Training can
-/// be stopped at any moment through `interrupter`.
+/// A resumed run continues after its last complete epoch; with the same settings its results are the same as if it had
+/// never been interrupted. With another number of epochs the schedule is stretched, and the learning rate jumps.
+/// Training can be stopped at any moment through `interrupter`.
 ///
-/// Burn puts the optimizer's state of a resumed run on its default device first: where a GPU backend is compiled in and
-/// none is there, a program has to set `BURN_DEVICE` as [`crate::backend::default_for_burn`] says.
+/// Burn loads the optimizer's state of a resumed run onto its default device first. If that may be a GPU that is not
+/// there, the program has to set `BURN_DEVICE` to [`crate::backend::default_for_burn`].
 ///
 /// # Errors
-/// The backend or the data are not there, the folder cannot be written or holds a run of another config, the loss
-/// diverges, the learner fails, or it was interrupted.
+/// The backend or the data are not available, the folder cannot be written or holds a run with other settings, the loss
+/// diverges, the learner fails, or training was interrupted.
 pub fn train(
     config: &Config,
     folder: &Path,
@@ -56,7 +56,7 @@ pub fn train(
     }
     let splits = Splits::load(config)?;
     let done = match &earlier {
-        Some(earlier) => last_whole_epoch(&run, earlier, config.training.epochs, &device)?,
+        Some(earlier) => last_complete_epoch(&run, earlier, config.training.epochs, &device)?,
         None => 0,
     };
     run.begin(config)?;
@@ -67,7 +67,7 @@ pub fn train(
     if let Some(earlier) = earlier {
         if progress != Progress::None && done < earlier.epochs.len().min(config.training.epochs) {
             say(format!(
-                "what is kept of epoch {} cannot be read: continuing after epoch {done}",
+                "the checkpoint of epoch {} cannot be read: continuing after epoch {done}",
                 earlier.epochs.len()
             ));
         }
@@ -82,7 +82,7 @@ pub fn train(
     let mut report = if finished {
         report
     } else {
-        // On one of the threads that share the work: any other would sleep and be woken in each step.
+        // On a thread of the pool: any other thread would sleep during each step and have to be woken.
         let learned = pool::run(&device, || learn(config, &splits, &device, &run, report, progress, interrupter));
         if let Err(Error::Diverged { .. }) = learned {
             write_page(&run, &splits.test, progress);
@@ -90,7 +90,7 @@ pub fn train(
         learned?
     };
 
-    // The best epoch meets the test set: the only time that anything does.
+    // Only the best epoch is tested, and only here.
     if let Some(best) = report.best_epoch {
         report.model_sha256 = Some(run.choose_model(best)?);
         let net = LeNet5::load(&run.model(), &device)?.with_operators(config.operators);
@@ -103,7 +103,10 @@ pub fn train(
     Ok(report)
 }
 
-/// The report of the run to continue, if the folder holds one and it was made with the same settings.
+/// The report of the run to resume; none if there is nothing to resume.
+///
+/// # Errors
+/// The run has other settings, or it has checkpoints but no readable report.
 fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
     if !run.resumes() {
         return Ok(None);
@@ -128,18 +131,18 @@ fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
         return run.read_report().map(Some);
     }
     Err(Error::Run(format!(
-        "{} was trained with other settings: {}. Resume it with the same, or train elsewhere with --out DIR",
+        "{} was trained with other settings: {}. Resume it with the same settings, or train elsewhere with --out DIR",
         run.path().display(),
         changed.join(", ")
     )))
 }
 
-/// The last epoch up to `most` from which a run can go on: its checkpoint can be read in full, and the best epoch up to
-/// it is still there. 0 if none was kept so far.
+/// The last epoch, up to `most`, from which a run can be resumed: its checkpoint and that of the best epoch until then
+/// can be read. 0 if there are no checkpoints yet.
 ///
 /// # Errors
-/// There are checkpoints, and none will do: going on would start anew and remove them.
-fn last_whole_epoch(run: &RunDir, report: &Report, most: usize, device: &Device) -> Result<usize> {
+/// There are checkpoints but none can be used: continuing would start over and remove them.
+fn last_complete_epoch(run: &RunDir, report: &Report, most: usize, device: &Device) -> Result<usize> {
     let most = most.min(report.epochs.len());
     let kept = run.checkpoints();
     let readable = |epoch: &usize| {
@@ -155,21 +158,21 @@ fn last_whole_epoch(run: &RunDir, report: &Report, most: usize, device: &Device)
         Some(epoch) => Ok(*epoch),
         None if kept.is_empty() || report.epochs.is_empty() => Ok(0),
         None => Err(Error::Run(format!(
-            "{} cannot be continued up to epoch {most}: the checkpoints that are kept are of {}, and none of them will \
-             do. Start over with --force, or elsewhere with --out DIR",
+            "{} cannot be continued up to epoch {most}: it has checkpoints of {}, and none of them can be used. Start \
+             over with --force, or elsewhere with --out DIR",
             run.path().display(),
             kept.iter().map(|epoch| format!("epoch {epoch}")).collect::<Vec<_>>().join(", "),
         ))),
     }
 }
 
-/// The run as a page. It can be made again, so a fault here does not spoil the run.
+/// Writes the page. It can be written again, so an error is only reported.
 fn write_page(run: &RunDir, test: &ImageSet, progress: Progress) {
     let written = panics::catch(|| page::write_single(run, &run.page(), Some(test)))
         .unwrap_or_else(|panic| Err(Error::Page(panic)));
     if let Err(error) = written
         && progress != Progress::None
     {
-        say(format!("the run is whole, but its page is not there: {error}. `lenet report` writes it anew"));
+        say(format!("the run is complete, but its page could not be written: {error}. `lenet report` writes it again"));
     }
 }

@@ -1,4 +1,4 @@
-//! Many runs of one config, each with other values of some keys, side by side.
+//! A grid of runs: one config with all combinations of some hyperparameters, and their comparison.
 
 use std::{
     num::NonZeroU16,
@@ -20,12 +20,12 @@ use crate::{
     training::Progress,
 };
 
-/// A key of the config and the values that it takes in turn.
+/// A key of the config, and the values to try for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hyperparameter {
     /// The dotted key.
     pub key: String,
-    /// Its values, as `--set` takes them.
+    /// Its values, written as for `--set`.
     pub values: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ impl Hyperparameter {
     /// Reads `KEY=VALUE,VALUE`.
     ///
     /// # Errors
-    /// It has no key or no value, or one value twice.
+    /// The key or a value is empty, or a value is there twice.
     pub fn parse(text: &str) -> Result<Self> {
         let fail = |what: &str| Error::Config(format!("--over {text}: {what}"));
         let (key, values) = text
@@ -44,7 +44,7 @@ impl Hyperparameter {
             return Err(fail("a key or a value is empty"));
         }
         if let Some(twice) = values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)) {
-            return Err(fail(&format!("{} stands there twice", twice.1)));
+            return Err(fail(&format!("the value {} is there twice", twice.1)));
         }
         Ok(Self { key: key.trim().to_owned(), values })
     }
@@ -55,7 +55,7 @@ impl Hyperparameter {
     }
 }
 
-/// All runs with one choice of values.
+/// The runs with one combination of values.
 #[derive(Debug, Clone)]
 pub struct Point {
     /// A value for each hyperparameter.
@@ -64,49 +64,49 @@ pub struct Point {
     pub runs: Vec<Run>,
 }
 
-/// The mean and the standard deviation of some figures.
+/// The mean and the standard deviation of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// The mean.
     pub mean: f64,
-    /// The sample's standard deviation; 0 for a single one.
+    /// The sample standard deviation; 0 for a single value.
     pub deviation: f64,
 }
 
 impl Spread {
-    fn of(figures: &[f64]) -> Option<Self> {
-        let count = figures.len() as f64;
-        let mean = figures.iter().sum::<f64>() / count;
-        let squares: f64 = figures.iter().map(|figure| (figure - mean).powi(2)).sum();
-        let deviation = if figures.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
-        (!figures.is_empty()).then_some(Self { mean, deviation })
+    fn of(values: &[f64]) -> Option<Self> {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let deviation = if values.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
+        (!values.is_empty()).then_some(Self { mean, deviation })
     }
 }
 
-/// What the runs of a [`Point`] came to. Diverged runs are counted and left out of the rest.
+/// The results of a [`Point`]. Diverged runs are counted, and excluded from everything else.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PointSummary {
     /// A value for each hyperparameter.
     pub values: Vec<String>,
-    /// How many runs.
+    /// The number of runs.
     pub runs: usize,
-    /// How many of them diverged.
+    /// The number of diverged runs.
     pub diverged: usize,
-    /// The accuracy on the validation set after the best epoch, 0 to 1.
+    /// The best epoch's accuracy on the validation set, 0 to 1.
     pub valid_accuracy: Option<Spread>,
     /// The accuracy on the test set, 0 to 1.
     pub test_accuracy: Option<Spread>,
-    /// The mean loss over the last epoch of training.
+    /// The training loss of the last epoch.
     pub train_loss: Option<Spread>,
-    /// The share of C5's and F6's units together that no image wakes, 0 to 1.
+    /// The fraction of C5's and F6's units that are dead, 0 to 1.
     pub dead_units: Option<Spread>,
 }
 
 impl Point {
-    /// What its runs came to.
+    /// Summarizes the runs.
     #[must_use]
     pub fn summary(&self) -> PointSummary {
-        let figures = |of: &dyn Fn(&Report) -> Option<f64>| {
+        let spread = |of: &dyn Fn(&Report) -> Option<f64>| {
             let whole = self.runs.iter().map(|run| &run.report).filter(|report| report.status == Status::Complete);
             Spread::of(&whole.filter_map(of).collect::<Vec<_>>())
         };
@@ -114,47 +114,48 @@ impl Point {
             values: self.values.clone(),
             runs: self.runs.len(),
             diverged: self.runs.iter().filter(|run| run.report.status == Status::Diverged).count(),
-            valid_accuracy: figures(&|r| Some(r.epochs.get(r.best_epoch? - 1)?.valid?.accuracy)),
-            test_accuracy: figures(&|r| Some(r.test.as_ref()?.accuracy)),
-            train_loss: figures(&|r| Some(r.epochs.last()?.train.loss)),
-            dead_units: figures(&|r| r.dead_units.map(DeadUnits::dense)),
+            valid_accuracy: spread(&|r| Some(r.epochs.get(r.best_epoch? - 1)?.valid?.accuracy)),
+            test_accuracy: spread(&|r| Some(r.test.as_ref()?.accuracy)),
+            train_loss: spread(&|r| Some(r.epochs.last()?.train.loss)),
+            dead_units: spread(&|r| r.dead_units.map(DeadUnits::dense)),
         }
     }
 }
 
-/// What a sweep is to train.
+/// The runs of a sweep, to be trained.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The config file.
     pub config: PathBuf,
-    /// `KEY=VALUE` for all runs.
+    /// Overrides for all runs, as `KEY=VALUE`.
     pub overrides: Vec<String>,
-    /// The keys whose values change, in all combinations.
+    /// The hyperparameters, to be tried in all combinations.
     pub grid: Vec<Hyperparameter>,
     /// Train with the seeds from 1 to this number; none: with the config's own seed.
     pub seeds: Option<NonZeroU16>,
-    /// The folder of the runs' folders.
+    /// The folder that holds the runs' folders.
     pub folder: PathBuf,
 }
 
-/// A sweep that is done.
+/// The results of a sweep.
 #[derive(Debug, Clone)]
 pub struct Sweep {
-    /// Each choice of values.
+    /// A point for each combination of values.
     pub points: Vec<Point>,
     /// The page that compares them.
     pub page: PathBuf,
 }
 
-/// A run's name and its config.
+/// The name of a run, and its config.
 type Planned = (String, Config);
 
 impl Plan {
-    /// Trains a run for each choice of values and each seed; what is there is not trained again. `tell` hears of each run
-    /// before it begins.
+    /// Trains a run for each combination of values and each seed, except those that are complete already, and writes
+    /// `sweep.html` and `sweep.json`. `tell` is called with a message before each run.
     ///
     /// # Errors
-    /// A value does not hold up, a run fails other than by diverging, or it was interrupted: the same call continues.
+    /// A value is not valid, a run fails in another way than by diverging, or the sweep was interrupted. The same call
+    /// continues.
     pub fn run(&self, progress: Progress, interrupter: &Interrupter, tell: &dyn Fn(&str)) -> Result<Sweep> {
         let plan = self.choices()?;
         let total: usize = plan.iter().map(|(_, runs)| runs.len()).sum();
@@ -177,7 +178,7 @@ impl Plan {
             points.push(Point { values, runs });
         }
         let page = self.folder.join("sweep.html");
-        // Of several seeds the first one stands for all in the curves; the table has every run.
+        // Runs that differ only in their seed share a colour.
         let all: Vec<Run> = points.iter().flat_map(|point| point.runs.clone()).collect();
         let title = self.grid.iter().map(|parameter| parameter.key.as_str()).collect::<Vec<_>>().join(", ");
         write_comparison(&title, &all, &chart(&self.grid, &points).into_iter().collect::<Vec<_>>(), &page)?;
@@ -187,7 +188,7 @@ impl Plan {
         Ok(Sweep { points, page })
     }
 
-    /// All choices of values, each with its runs: every config is checked before the first is trained.
+    /// All combinations of values with their runs. Every config is checked before the first run is trained.
     fn choices(&self) -> Result<Vec<(Vec<String>, Vec<Planned>)>> {
         let grid = &self.grid;
         let mut choices: Vec<Vec<String>> = vec![Vec::new()];
@@ -216,12 +217,12 @@ impl Plan {
     }
 }
 
-/// Trains a run unless it is there.
+/// Trains a run, unless it is complete already.
 fn run(config: &Config, path: &Path, progress: Progress, interrupter: &Interrupter) -> Result<()> {
     let existing = if RunDir::open(path).is_ok() { Existing::Resume } else { Existing::Refuse };
     if existing == Existing::Resume {
         let there = Run::read(&RunDir::open(path)?);
-        // Diverged is a result too, and would be one again.
+        // It would only diverge again.
         if there.is_ok_and(|run| run.config == *config && run.report.status == Status::Diverged) {
             return Ok(());
         }
@@ -229,7 +230,7 @@ fn run(config: &Config, path: &Path, progress: Progress, interrupter: &Interrupt
     match train(config, path, existing, progress, interrupter) {
         Ok(_) => Ok(()),
         Err(Error::Diverged { .. }) => {
-            // Training was stopped through it, and the next run is not to be.
+            // The diverging run was stopped through it; the next one must not be.
             interrupter.reset();
             Ok(())
         }
@@ -237,7 +238,7 @@ fn run(config: &Config, path: &Path, progress: Progress, interrupter: &Interrupt
     }
 }
 
-/// The test error of each run against the value of the only key, if its values are numbers.
+/// The test error against the value of the hyperparameter, if there is only one and its values are numbers.
 fn chart(grid: &[Hyperparameter], points: &[Point]) -> Option<Chart> {
     let [only] = grid else { return None };
     let values: Vec<f64> = only.values.iter().map(|value| value.parse().ok()).collect::<Option<_>>()?;
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spread_is_the_samples() {
+    fn a_spread_has_the_sample_deviation() {
         assert_eq!(Spread::of(&[]), None);
         assert_eq!(Spread::of(&[2.0]), Some(Spread { mean: 2.0, deviation: 0.0 }));
         assert_eq!(Spread::of(&[1.0, 3.0]), Some(Spread { mean: 2.0, deviation: 2.0_f64.sqrt() }));

@@ -1,16 +1,16 @@
-//! Standard error, which may be closed, and the terminal, which may have to be put in order.
+//! Writing to standard error, which may be closed, and restoring the terminal.
 
 use std::{
     fmt::Display,
     io::{Write, stderr, stdout},
 };
 
-/// Writes a line to standard error. Whoever closed it does not want to know.
+/// Writes a line to standard error; a closed one is no error.
 pub fn say(line: impl Display) {
     let _ = writeln!(stderr(), "{line}");
 }
 
-/// Takes the terminal back from the dashboard when the program ends at once.
+/// Takes the terminal back from the dashboard before the program exits immediately.
 pub(crate) fn restore() {
     use crossterm::{
         cursor::Show,

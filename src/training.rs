@@ -1,4 +1,4 @@
-//! Burn's learner, wired: the epochs of a run.
+//! Burn's learner, set up for LeNet-5: the epochs of a run.
 
 mod display;
 mod logs;
@@ -44,14 +44,14 @@ use crate::{
     report::{Report, Status},
 };
 
-/// How many of the latest epochs keep their checkpoint, beside the best: two, so that one is whole at any moment.
+/// The checkpoints of this many latest epochs are kept, and the best one's: with two, one is complete at any moment.
 const KEPT_CHECKPOINTS: usize = 2;
 
-/// Runs the learner from the epoch after the report's last to the end, and keeps each epoch's figures and checkpoint in
-/// the run's folder.
+/// Trains from the epoch after the report's last one to the end, and returns the report with the new epochs. After each
+/// epoch the run's folder holds its metrics and its checkpoint.
 ///
 /// # Errors
-/// The folder cannot be written, the loss diverges, the learner fails, or it was interrupted: the report says which.
+/// The folder cannot be written, the loss diverges, the learner fails, or training was interrupted.
 pub(crate) fn learn(
     config: &Config,
     splits: &Splits,
@@ -103,7 +103,7 @@ pub(crate) fn learn(
     if done > 0 {
         training = training.checkpoint(done);
     }
-    // Burn's threads panic on what they do not expect, and the dashboard on `k`.
+    // Burn's threads panic on anything unexpected, and its dashboard when `k` is pressed.
     let optimizer = optimizer(&config.optimizer, config.operators, device);
     let outcome = panics::catch(|| training.launch(Learner::new(net, optimizer, Scheduler::new(schedule))));
 
@@ -123,7 +123,7 @@ pub(crate) fn learn(
         Error::Interrupted(_) => Status::Interrupted,
         _ => Status::Running,
     };
-    // The first failure counts; a full disk, say, will not take this either.
+    // If this fails too, on a full disk for example, the first failure is the one to return.
     let _ = run.write_report(&Report { status, ..report });
     Err(failure)
 }
@@ -141,10 +141,10 @@ fn panicked(message: &str) -> Error {
     if message.contains("from user input") {
         return Error::Interrupted("killed from the dashboard; the same command with --resume continues".into());
     }
-    Error::Training(format!("Burn gave up: {message}"))
+    Error::Training(format!("Burn panicked: {message}"))
 }
 
-/// Keeps the checkpoints that can still be needed: the latest, to resume from, and the best.
+/// Keeps the checkpoints that may still be needed: the latest to resume from, and the best.
 struct KeepLatestAndBest {
     state: SharedState,
     kept: Vec<usize>,
@@ -161,7 +161,7 @@ impl CheckpointingStrategy for KeepLatestAndBest {
     }
 }
 
-/// Early stopping from the run's figures, which a resumed run has too.
+/// Early stopping by the report, which covers the epochs before a resume as well.
 #[derive(Clone)]
 struct Patience {
     state: SharedState,

@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BackendsArgs {
-    /// Measure the speed of training on each device
+    /// Also measure the speed of training on each device
     #[arg(long)]
     measure: bool,
     /// Print JSON
@@ -36,9 +36,9 @@ struct Row {
 struct DeviceRow {
     name: String,
     hardware: String,
-    /// Training with mini-batches of 64 in images per second, if it was measured.
+    /// Images per second of training with mini-batches of 64, if measured.
     train_64: Option<f64>,
-    /// Why it could not be.
+    /// Why it could not be measured.
     error: Option<String>,
 }
 

@@ -17,10 +17,10 @@ use crate::{
 pub(super) struct EvaluateArgs {
     /// The run's folder, or a model.bpk
     run: PathBuf,
-    /// Which of the run's images
+    /// Which of the run's images to measure
     #[arg(long, value_enum, default_value_t)]
     split: Split,
-    /// Where to compute [default: where it was trained]
+    /// The backend to compute on [default: the one it was trained on]
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
     /// Print JSON
@@ -30,11 +30,11 @@ pub(super) struct EvaluateArgs {
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum Split {
-    /// Learned from
+    /// The images it learned from
     Train,
-    /// Held back to choose the best epoch
+    /// The images that the best epoch was chosen by
     Valid,
-    /// Never seen in training
+    /// The images that training never saw
     #[default]
     Test,
 }
@@ -44,12 +44,13 @@ impl EvaluateArgs {
         let trained = Trained::load(&self.run, self.backend.as_deref())?;
         if !trained.of_a_run && !matches!(self.split, Split::Test) {
             return Err(Error::Run(format!(
-                "{} is not in a run's folder, so nobody knows which images it learned from; name the run's folder",
+                "{} is not in a run's folder, so it is unknown which images it learned from; give the run's \
+                 folder instead",
                 self.run.display()
             )));
         }
         if !trained.of_a_run {
-            say(format!("{} is not in a run's folder: it is measured on MNIST", self.run.display()));
+            say(format!("{} is not in a run's folder: measuring it on MNIST's test set", self.run.display()));
         }
         let splits = Splits::load(&trained.config)?;
         let (name, set) = match self.split {
@@ -62,7 +63,7 @@ impl EvaluateArgs {
     }
 }
 
-/// An evaluation: the figures, each class, and which digits are taken for which.
+/// An evaluation as text: totals, classes, the confusion matrix, and the misses.
 fn table(split: &str, evaluation: &Evaluation, set: &ImageSet) -> String {
     let mut text = format!(
         "{split} accuracy {}: {} misses of {} images, loss {:.4}\n\ndigit  images  precision  recall\n",
@@ -83,7 +84,7 @@ fn table(split: &str, evaluation: &Evaluation, set: &ImageSet) -> String {
     for (label, row) in evaluation.confusion.iter().enumerate() {
         let _ = write!(text, "{label:>14}");
         for count in row {
-            // Nothing where nothing happened: the eye finds the confusions.
+            // Dots for zeros make the misses stand out.
             let count = if *count == 0 { "\u{b7}".to_owned() } else { count.to_string() };
             let _ = write!(text, "{count:>6}");
         }
@@ -92,18 +93,19 @@ fn table(split: &str, evaluation: &Evaluation, set: &ImageSet) -> String {
     text + &misses(&evaluation.worst, set)
 }
 
-/// How many misses are drawn, and how many side by side.
+/// How many misses are drawn.
 const DRAWN: usize = 10;
-const BESIDE: usize = 5;
+/// How many of them are drawn in a row.
+const PER_ROW: usize = 5;
 
-/// The misses that the net was surest of, drawn.
+/// The most confident misses, drawn.
 fn misses(worst: &[Miss], set: &ImageSet) -> String {
     let mut text = String::new();
     if worst.is_empty() {
         return text;
     }
-    text += "\nthe misses it was surest of: label \u{2192} answer, and how sure\n";
-    for row in worst[..worst.len().min(DRAWN)].chunks(BESIDE) {
+    text += "\nthe most confident misses: label \u{2192} answer, and its probability\n";
+    for row in worst[..worst.len().min(DRAWN)].chunks(PER_ROW) {
         let drawn: Vec<[String; IMAGE_SIDE / 4]> = row.iter().map(|miss| braille(set.image(miss.index))).collect();
         for line in 0..IMAGE_SIDE / 4 {
             let line: Vec<&str> = drawn.iter().map(|image| image[line].as_str()).collect();
@@ -117,11 +119,11 @@ fn misses(worst: &[Miss], set: &ImageSet) -> String {
     text
 }
 
-/// An image in dots, two by four to a character: 14 characters in 7 lines.
+/// An image as Braille characters of two by four dots each: 14 characters in 7 lines.
 fn braille(pixels: &[u8]) -> [String; IMAGE_SIDE / 4] {
-    /// The bit of each dot in a character from U+2800 on, row by row.
+    /// The bit of each dot in a character from U+2800, row by row.
     const DOTS: [u32; 8] = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
-    /// From this brightness on there is a dot.
+    /// Pixels from this value on are drawn as dots.
     const THRESHOLD: u8 = 96;
     std::array::from_fn(|line| {
         let character = |column: usize| {

@@ -15,13 +15,13 @@ use crate::{
 pub(super) struct PredictArgs {
     /// The run's folder, or a model.bpk
     run: PathBuf,
-    /// PNG, JPEG, BMP, GIF or PNM files, each of one digit
+    /// PNG, JPEG, BMP, GIF or PNM files, each with one digit
     #[arg(required = true)]
     pictures: Vec<PathBuf>,
-    /// How many digits to name for each picture, the likeliest first
+    /// How many digits to print for each picture, the most likely first
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=10))]
     top: u8,
-    /// Where to compute [default: where it was trained]
+    /// The backend to compute on [default: the one it was trained on]
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
     /// Print JSON
@@ -58,7 +58,7 @@ impl PredictArgs {
     }
 }
 
-/// One picture in one line: its path, then each digit with its probability.
+/// A picture in a line: its path, then digits with their probabilities.
 fn line(prediction: &Prediction) -> String {
     let guesses: Vec<String> =
         prediction.ranking.iter().map(|g| format!("{} {}", g.digit, percent(g.probability.into()))).collect();

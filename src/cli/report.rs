@@ -15,10 +15,10 @@ pub(super) struct ReportArgs {
     /// The runs' folders
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// The page [default: report.html in the run's folder; comparison.html here for several]
+    /// The page to write [default: report.html in the run's folder; for several runs, comparison.html in this folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Write the charts as SVG files into a folder as well
+    /// Also write the charts as SVG files into a folder
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
 }

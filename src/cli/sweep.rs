@@ -18,16 +18,16 @@ use crate::{
 pub(super) struct SweepArgs {
     /// The config file, such as configs/assignment.toml
     config: PathBuf,
-    /// A key and its values, such as optimizer.learning_rate=1e-5,1e-4,1e-3; may be repeated for all combinations
+    /// A key and its values, such as optimizer.learning_rate=1e-5,1e-4,1e-3; can be repeated, for all combinations
     #[arg(long, required = true, value_name = "KEY=VALUE,VALUE")]
     over: Vec<String>,
     /// Train each combination with the seeds 1 to N [default: the config's seed alone]
     #[arg(long, value_name = "N")]
     seeds: Option<NonZeroU16>,
-    /// Set a value of the config for all runs; may be repeated
+    /// Set a value of the config for all runs; can be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// The folder of all runs [default: artifacts/, the config's name and -sweep]
+    /// The folder for all runs [default: artifacts/ followed by the config's name and -sweep]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// How to show each run's progress
@@ -56,7 +56,7 @@ impl SweepArgs {
 fn table(grid: &[Hyperparameter], points: &[PointSummary], page: &Path) -> String {
     let spread = |spread: Option<Spread>, runs: usize| match spread {
         None => "-".to_owned(),
-        // A single run deviates from nothing.
+        // A single run has no deviation.
         Some(s) if runs < 2 => percent(s.mean),
         Some(s) => format!("{} \u{b1} {:.2}", percent(s.mean), s.deviation * 100.0),
     };
@@ -86,6 +86,6 @@ fn table(grid: &[Hyperparameter], points: &[PointSummary], page: &Path) -> Strin
             spread(point.test_accuracy, point.runs - point.diverged),
         );
     }
-    let _ = writeln!(text, "the comparison is in {}", page.display());
+    let _ = writeln!(text, "the comparison is at {}", page.display());
     text
 }

@@ -14,19 +14,19 @@ use crate::{
 pub(super) struct TrainArgs {
     /// The config file, such as configs/lenet.toml
     config: PathBuf,
-    /// Set a value of the config, such as optimizer.learning_rate=0.1; may be repeated
+    /// Set a value of the config, such as optimizer.learning_rate=0.1; can be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
     /// Short for --set backend=NAME
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
-    /// The run's folder [default: artifacts/ and the config's name]
+    /// The run's folder [default: artifacts/ followed by the config's name]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Continue the run that is in the folder
+    /// Continue the run in the folder
     #[arg(long, conflicts_with = "force")]
     resume: bool,
-    /// Replace the run that is in the folder
+    /// Replace the run in the folder
     #[arg(long)]
     force: bool,
     /// How to show progress
@@ -45,7 +45,9 @@ impl TrainArgs {
         let folder = match (self.out, self.config.file_stem()) {
             (Some(out), _) => out,
             (None, Some(stem)) => Path::new("artifacts").join(stem),
-            (None, None) => return Err(Error::Run("the config's name gives no folder name; use --out DIR".into())),
+            (None, None) => {
+                return Err(Error::Run("no folder name can be derived from the config's name; use --out DIR".into()));
+            }
         };
         let existing = match (self.resume, self.force) {
             (true, _) => Existing::Resume,
@@ -58,7 +60,7 @@ impl TrainArgs {
             return Ok(());
         }
         if progress.resolve() == Progress::Dashboard {
-            // The dashboard took its figures with it.
+            // The dashboard is gone, and what it showed with it.
             for epoch in &report.epochs {
                 say(epoch.in_one_line(config.training.epochs));
             }
@@ -67,7 +69,7 @@ impl TrainArgs {
     }
 }
 
-/// The end of a training run.
+/// The summary after training.
 fn summary(report: &Report, folder: &Path) -> String {
     let mut text = String::new();
     if let (Some(best), Some(test)) = (report.best_epoch, &report.test) {

@@ -1,8 +1,8 @@
-//! The learning rate of each step, as one function of the step's number.
+//! The learning rate as a function of the step.
 
 use super::{Config, ScheduleConfig, ScheduleKind};
 
-/// The learning rate over a whole run, by the shapes in `[schedule]`.
+/// The learning rate over a whole run, as `[schedule]` says.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     shape: ScheduleConfig,
@@ -12,7 +12,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of a whole run over `images` images an epoch.
+    /// The schedule of a run with `images` training images.
     #[must_use]
     pub fn new(config: &Config, images: usize) -> Self {
         let steps_per_epoch = images.div_ceil(config.training.batch_size.max(1)).max(1);
@@ -20,7 +20,7 @@ impl Schedule {
         Self { shape: config.schedule.clone(), peak: config.optimizer.learning_rate, steps_per_epoch, total }
     }
 
-    /// The rate of a step, counted from 0.
+    /// The learning rate of a step; the first one is step 0.
     #[must_use]
     pub fn rate(&self, step: usize) -> f64 {
         let warmup = (self.shape.warmup * self.total as f64).round();
@@ -41,7 +41,7 @@ impl Schedule {
         self.peak * (1.0 - (1.0 - self.shape.end) * fallen)
     }
 
-    /// The rate of the last step within so many epochs.
+    /// The learning rate of the last step before `epochs`, which need not be whole, are over.
     #[must_use]
     pub fn rate_after(&self, epochs: f64) -> f64 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of steps")]

@@ -1,4 +1,4 @@
-//! From a file and overrides to a [`Config`], and from a fault back to the place where it was written.
+//! From a file and overrides to a [`Config`], and from a mistake back to where it was written.
 
 use std::{ops::Range, path::Path};
 
@@ -23,7 +23,7 @@ pub(super) fn load(path: &Path, overrides: &[String]) -> Result<Config> {
     }))
 }
 
-/// Applies one `section.key=value`. What is not a TOML value is taken as a string, so that names need no quotes.
+/// Applies one `section.key=value`. What is not a TOML value counts as a string, so that names need no quotes.
 fn apply(config: &Config, entry: &str) -> Result<Config> {
     let fail = |what: &str| Error::Config(format!("--set {entry}: {what}"));
     let (key, value) =
@@ -48,7 +48,7 @@ fn apply(config: &Config, entry: &str) -> Result<Config> {
     Config::deserialize(table).map_err(|e| fail(&plain(e.message())))
 }
 
-/// The place of a dotted key's value.
+/// The value of a dotted key, to be replaced.
 fn slot<'a>(table: &'a mut Table, key: &str) -> std::result::Result<&'a mut Value, String> {
     let keys = |table: &Table| table.keys().cloned().collect::<Vec<_>>().join(", ");
     let sections = keys(table);
@@ -68,7 +68,7 @@ fn slot<'a>(table: &'a mut Table, key: &str) -> std::result::Result<&'a mut Valu
     }
 }
 
-/// Serde's words as a person who writes configs would put them.
+/// Replaces Serde's words by those that a person who writes configs would use.
 fn plain(message: &str) -> String {
     message
         .replace("unknown field", "unknown key")
@@ -103,7 +103,7 @@ fn flatten(table: &Table) -> Vec<(String, Value)> {
     flat
 }
 
-/// Where the value of a dotted key stands in the text, if it does.
+/// The position of a dotted key's value in the text, if it is there.
 fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
     let document = DeTable::parse(text).ok()?;
     let mut table = document.get_ref();
@@ -117,7 +117,7 @@ fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
     }
 }
 
-/// A message with the file, line and column it is about, the line itself, and a caret below the place.
+/// A message with file, line and column, the line itself, and carets below what is wrong.
 fn point_at(path: &Path, text: &str, span: Option<Range<usize>>, message: &str) -> String {
     let path = path.display();
     let Some(span) = span else { return format!("{path}: {message}") };

@@ -1,4 +1,4 @@
-//! Our reader of IDX files, packed with gzip or not. It trusts nothing that a header says.
+//! A reader of IDX files, gzipped or not, that trusts nothing in a header.
 //!
 //! Source of the format: <http://yann.lecun.com/exdb/mnist/>, "FILE FORMATS FOR THE MNIST DATABASE".
 
@@ -13,18 +13,18 @@ use flate2::bufread::MultiGzDecoder;
 use super::{IMAGE_SIDE, ImageSet};
 use crate::{Error, Result};
 
-/// The files of a data set: training images and labels, test images and labels.
+/// The files of a data set: training images, their labels, test images, their labels.
 pub(super) const FILES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
-/// More images than this are refused: ten times MNIST's.
-const MOST: usize = 600_000;
+/// Larger data sets are refused: this is ten times MNIST.
+const MOST_ITEMS: usize = 600_000;
 
-/// Reads the training and the test set from a folder with the four IDX files, each packed (`.gz`) or not.
+/// Reads the training and the test set from a folder with the four IDX files, each gzipped (`.gz`) or not.
 ///
 /// # Errors
-/// A file is missing, is no IDX file of 28x28 images or labels, is shorter or longer than its header says, has a
-/// label above 9, or does not fit its partner.
+/// A file is missing, is not an IDX file of 28x28 images or of labels, is shorter or longer than its header says, holds
+/// a label above 9, or there are more images than labels or fewer.
 pub fn read_folder(folder: &Path) -> Result<(ImageSet, ImageSet)> {
     let read = |images: &str, labels: &str| {
         let images = find(folder, images)?;
@@ -39,13 +39,13 @@ pub fn read_folder(folder: &Path) -> Result<(ImageSet, ImageSet)> {
     Ok((read(FILES[0], FILES[1])?, read(FILES[2], FILES[3])?))
 }
 
-/// The path of a data file in a folder, plain or packed.
+/// The path of a data file in a folder, plain or gzipped.
 fn find(folder: &Path, name: &str) -> Result<PathBuf> {
     let plain = folder.join(name);
     let packed = folder.join(format!("{name}.gz"));
     [plain, packed].into_iter().find(|path| path.is_file()).ok_or_else(|| {
         Error::Data(format!(
-            "{}: there is no {name} or {name}.gz; data.folder must hold {}, each packed or not",
+            "{}: there is no {name} or {name}.gz; data.folder must hold {}, each gzipped or not",
             folder.display(),
             FILES.join(", ")
         ))
@@ -63,7 +63,7 @@ fn read_file(path: &Path, item: &[usize]) -> Result<Vec<u8>> {
     }
 }
 
-/// The payload of an IDX file of unsigned bytes whose items have the dimensions `item`.
+/// Reads the payload of an IDX file of unsigned bytes whose items have the dimensions `item`.
 pub(super) fn parse(mut reader: impl Read, item: &[usize]) -> std::result::Result<Vec<u8>, String> {
     let mut number = || {
         let mut bytes = [0; 4];
@@ -74,21 +74,21 @@ pub(super) fn parse(mut reader: impl Read, item: &[usize]) -> std::result::Resul
     let expected = 0x0800 + 1 + u32::try_from(item.len()).unwrap_or(u32::MAX - 0x0801);
     let magic = number()?;
     if magic != expected {
-        return Err(format!("is not such an IDX file: it begins with {magic:#010x} instead of {expected:#010x}"));
+        return Err(format!("is not the expected IDX file: it begins with {magic:#010x} instead of {expected:#010x}"));
     }
     let count = number()? as usize;
     for want in item {
         let got = number()? as usize;
         if got != *want {
-            return Err(format!("its images have a side of {got} instead of {want}"));
+            return Err(format!("its images have sides of {got} pixels instead of {want}"));
         }
     }
-    if count > MOST {
-        return Err(format!("claims {count} items; at most {MOST} are read"));
+    if count > MOST_ITEMS {
+        return Err(format!("claims {count} items; at most {MOST_ITEMS} are read"));
     }
     let length = count * item.iter().product::<usize>();
     let mut payload = Vec::new();
-    // One byte more than promised, so that a longer file is noticed.
+    // One byte more than the header says, so that a longer file is noticed.
     reader.take(length as u64 + 1).read_to_end(&mut payload).map_err(|e| format!("is damaged: {e}"))?;
     if payload.len() != length {
         let than = if payload.len() < length { "shorter" } else { "longer" };

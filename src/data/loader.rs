@@ -19,7 +19,7 @@ use burn::{
 use super::{IMAGE_SIDE, ImageSet, PIXELS};
 use crate::{config::Scale, model::INPUT_SIDE};
 
-/// Mean and standard deviation of MNIST's training pixels on a scale of 0 to 1.
+/// Mean and standard deviation of MNIST's training pixels, scaled to 0 to 1.
 ///
 /// Source: measured over the 60,000 training images, <https://github.com/pytorch/examples/tree/main/mnist>.
 const MEAN: f32 = 0.1307;
@@ -29,8 +29,8 @@ const STD: f32 = 0.3081;
 const MARGIN: usize = (INPUT_SIDE - IMAGE_SIDE) / 2;
 
 impl Scale {
-    /// Slope and intercept of the line from a pixel's byte to what the net sees.
-    fn line(self) -> (f32, f32) {
+    /// Slope and intercept of the linear function from a pixel's byte to the net's input.
+    fn linear(self) -> (f32, f32) {
         match self {
             Self::Standard => (1.0 / (255.0 * STD), -MEAN / STD),
             Self::Unit => (1.0 / 255.0, 0.0),
@@ -42,13 +42,13 @@ impl Scale {
 /// A mini-batch.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// `[batch, 1, 32, 32]`, on the net's scale.
+    /// `[batch, 1, 32, 32]`, scaled for the net.
     pub images: Tensor<4>,
     /// `[batch]`, labels 0-9.
     pub targets: Tensor<1, Int>,
 }
 
-/// Images as the net takes them: on its scale, 28x28 centred in 32x32 of background.
+/// Images as the net takes them: scaled, and with a margin of background around the 28x28 pixels.
 ///
 /// # Shapes
 /// `n` slices of 784 bytes -> `[n, 1, 32, 32]`
@@ -57,13 +57,13 @@ pub fn images_tensor<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale:
 }
 
 fn images_data<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale) -> TensorData {
-    let (count, (slope, background)) = (images.len(), scale.line());
+    let (count, (slope, background)) = (images.len(), scale.linear());
     let mut pixels = vec![background; count * INPUT_SIDE * INPUT_SIDE];
     for (image, field) in images.zip(pixels.chunks_exact_mut(INPUT_SIDE * INPUT_SIDE)) {
         debug_assert_eq!(image.len(), PIXELS);
         for (row, line) in image.as_chunks::<IMAGE_SIDE>().0.iter().zip(field.chunks_exact_mut(INPUT_SIDE).skip(MARGIN))
         {
-            // Of fixed length: the compiler makes vectors of it.
+            // Of a fixed length, so that the compiler vectorizes the loop.
             for (byte, pixel) in row.iter().zip(&mut line[MARGIN..MARGIN + IMAGE_SIDE]) {
                 *pixel = f32::from(*byte) * slope + background;
             }
@@ -74,8 +74,8 @@ fn images_data<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale
 
 /// Burn's [`DataLoader`] over an [`ImageSet`].
 ///
-/// With shuffling, the order of an epoch depends on the seed and the epoch's number alone, so that a resumed run sees
-/// the same batches as one that was never interrupted. Each call of `iter` is the next epoch.
+/// When shuffled, the order of an epoch depends only on the seed and on the epoch's number, so that a resumed run sees
+/// the same batches as one that was never interrupted. Each call of `iter` starts the next epoch.
 pub struct BatchLoader {
     set: ImageSet,
     batch_size: usize,
@@ -85,13 +85,13 @@ pub struct BatchLoader {
 }
 
 impl BatchLoader {
-    /// Batches in the set's own order.
+    /// A loader of batches in the set's own order.
     #[must_use]
     pub fn new(set: ImageSet, batch_size: usize, device: Device) -> Self {
         Self { set, batch_size: batch_size.max(1), shuffle: None, epoch: AtomicUsize::new(1), device }
     }
 
-    /// Batches in a new order each epoch, the first one being epoch `first` (counted from 1).
+    /// The same loader with a new random order in each epoch, starting with epoch `first` (the first ever is 1).
     #[must_use]
     pub fn shuffled(self, seed: u64, first: usize) -> Self {
         Self { shuffle: Some(seed), epoch: AtomicUsize::new(first), ..self }
@@ -107,7 +107,7 @@ impl DataLoader<Batch> for BatchLoader {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch> + 'a> {
         let epoch = self.epoch.fetch_add(1, Ordering::Relaxed);
         let set = match self.shuffle {
-            // An odd constant spreads neighbouring epochs over all seeds.
+            // A large odd factor (2^64 divided by the golden ratio) keeps the seeds of neighbouring epochs apart.
             Some(seed) => self.set.permuted(seed.wrapping_add((epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))),
             None => self.set.clone(),
         };
@@ -131,13 +131,13 @@ struct BatchIterator<'a> {
     set: ImageSet,
     batch_size: usize,
     device: &'a Device,
-    /// Images handed out.
+    /// Images that were handed out.
     done: usize,
-    /// The batch behind them, if it is being prepared.
+    /// The next batch, if it is being prepared.
     next: Option<Arc<Prepared>>,
 }
 
-/// A mini-batch's numbers, made by whoever comes first: an idle thread in advance, or the one that wants them.
+/// A mini-batch's data, made by whoever comes first: an idle thread in advance, or the thread that needs it.
 struct Prepared {
     set: ImageSet,
     range: Range<usize>,
@@ -157,7 +157,7 @@ impl Prepared {
         [images, TensorData::new(targets, [self.range.len()])]
     }
 
-    /// Makes the numbers unless somebody has.
+    /// Makes the data unless another thread has or does.
     fn prepare(&self) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*progress, Preparation::Open) {
@@ -168,14 +168,14 @@ impl Prepared {
     fn take(&self) -> [TensorData; 2] {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *progress, Preparation::HandedOut) {
-            Preparation::Done(numbers) => *numbers,
+            Preparation::Done(data) => *data,
             Preparation::Open | Preparation::HandedOut => self.make(),
         }
     }
 }
 
 impl BatchIterator<'_> {
-    /// The batch behind those that were handed out, not made yet.
+    /// The batch after those that were handed out, not made yet.
     fn following(&self) -> Option<Arc<Prepared>> {
         let range = self.done..(self.done + self.batch_size).min(self.set.len());
         let progress = Mutex::new(Preparation::Open);
@@ -191,7 +191,7 @@ impl Iterator for BatchIterator<'_> {
         let [images, targets] = batch.take();
         self.done = batch.range.end;
         self.next = self.following();
-        // Only threads of the pool are sure to find an idle one beside them, if there are several.
+        // Only a thread of a pool of several can count on an idle one.
         if let (Some(next), Some(_), 2..) =
             (self.next.clone(), rayon::current_thread_index(), rayon::current_num_threads())
         {

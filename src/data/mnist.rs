@@ -1,5 +1,5 @@
-//! MNIST through Burn's `MnistDataset`, which trusts its cache folder and panics on anything wrong: so the folder is
-//! put in order first, from the files that come with this project.
+//! MNIST through Burn's `MnistDataset`. It trusts its cache folder and panics on anything wrong in it, so the folder is
+//! repaired first, from the files that come with this project.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ use crate::{
     files::{sha256, write_atomically},
 };
 
-/// SHA-256 of the four unpacked files, in the order of [`idx::FILES`]; their MD5 sums are the published ones.
+/// SHA-256 of the four uncompressed files, in the order of [`idx::FILES`]. Their MD5 sums are the published ones.
 const SHA256: [&str; 4] = [
     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -26,14 +26,14 @@ const SHA256: [&str; 4] = [
     "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 ];
 
-/// The largest of the files is 47 MB: nothing bigger is read.
+/// At most this many bytes of a file are read; the largest is 47 MB.
 const LARGEST: u64 = 64 << 20;
 
-/// The training and the test set of MNIST, read by Burn's `MnistDataset` from a cache folder that is checked, healed
-/// or filled first.
+/// Loads the training and the test set of MNIST with Burn's `MnistDataset`, after checking, repairing or filling its
+/// cache folder.
 ///
 /// # Errors
-/// The files are neither in the cache nor beside the program, and cannot be downloaded; or the cache is not writable.
+/// The files are neither in the cache nor in `data/mnist` and cannot be downloaded, or the cache cannot be written.
 pub fn load_mnist() -> Result<(ImageSet, ImageSet)> {
     let cache = dirs::cache_dir()
         .ok_or_else(|| {
@@ -44,15 +44,15 @@ pub fn load_mnist() -> Result<(ImageSet, ImageSet)> {
         .join("burn-dataset")
         .join("mnist");
     if let Err(error) = prepare(&cache) {
-        // Nothing can be written there, perhaps: the files that come with the program will do.
+        // The cache may be read-only: then the files that come with the program are read directly.
         return sources().iter().find_map(|folder| idx::read_folder(folder).ok()).ok_or(error);
     }
-    // One after the other: each has its images in memory twice.
-    let load = |read: fn() -> MnistDataset| pack(&catch_unwind(read).map_err(|_| unreadable(&cache))?);
+    // One after the other, since loading holds the images in memory twice.
+    let load = |read: fn() -> MnistDataset| to_bytes(&catch_unwind(read).map_err(|_| unreadable(&cache))?);
     Ok((load(MnistDataset::train)?, load(MnistDataset::test)?))
 }
 
-/// Leaves the four files in the cache as they should be, or fails.
+/// Makes sure that the cache holds the four files, undamaged.
 fn prepare(cache: &Path) -> Result<()> {
     if wrong_files(cache).is_empty() {
         return Ok(());
@@ -61,14 +61,14 @@ fn prepare(cache: &Path) -> Result<()> {
         let folder = cache.join(split);
         fs::create_dir_all(&folder).map_err(Error::io("create the folder", &folder))?;
     }
-    // Whoever comes second waits, and then finds everything in order. The lock goes with the process.
+    // A second process waits here and then finds everything in place. The lock ends with the process.
     let lock_path = cache.join("lenet.lock");
     let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
     lock.lock().map_err(Error::io("lock", &lock_path))?;
 
     for index in wrong_files(cache) {
         let target = cached(cache, index);
-        if let Some(bytes) = sources().iter().find_map(|folder| unpack(&folder.join(packed(index)), index)) {
+        if let Some(bytes) = sources().iter().find_map(|folder| decompress(&folder.join(gzipped(index)), index)) {
             write_atomically(&target, &bytes)?;
         } else if target.exists() {
             fs::remove_file(&target).map_err(Error::io("remove the damaged file", &target))?;
@@ -77,7 +77,7 @@ fn prepare(cache: &Path) -> Result<()> {
     if wrong_files(cache).is_empty() {
         return Ok(());
     }
-    // Burn downloads what is missing, and panics where it cannot.
+    // Burn downloads what is missing, and panics if it cannot.
     let downloaded = catch_unwind(|| (MnistDataset::train(), MnistDataset::test())).is_ok();
     if downloaded && wrong_files(cache).is_empty() { Ok(()) } else { Err(unreadable(cache)) }
 }
@@ -85,18 +85,18 @@ fn prepare(cache: &Path) -> Result<()> {
 fn unreadable(cache: &Path) -> Error {
     let names = idx::FILES.map(|name| format!("{name}.gz")).join(", ");
     Error::Data(format!(
-        "MNIST is not at hand: it is neither in {} nor in data/mnist, and it could not be downloaded. Put {names} into \
+        "MNIST was not found: it is neither in {} nor in data/mnist, and it could not be downloaded. Put {names} into \
          the folder data/mnist, or set data.folder to a folder that holds them",
         cache.display()
     ))
 }
 
-/// The folders where packed files may lie: below the working folder, and where this program was built.
+/// The folders that may hold the gzipped files: in the working folder, and where this program was built.
 fn sources() -> [PathBuf; 2] {
     ["data/mnist".into(), Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist")]
 }
 
-fn packed(index: usize) -> String {
+fn gzipped(index: usize) -> String {
     format!("{}.gz", idx::FILES[index])
 }
 
@@ -105,34 +105,34 @@ fn cached(cache: &Path, index: usize) -> PathBuf {
     cache.join(if index < 2 { "train" } else { "test" }).join(idx::FILES[index])
 }
 
-/// The files of the cache that are missing or have other content than they should.
+/// The indices of the files that are missing from the cache or damaged.
 fn wrong_files(cache: &Path) -> Vec<usize> {
-    let right = |index: &usize| {
+    let intact = |index: &usize| {
         let file = File::open(cached(cache, *index)).ok()?;
         let mut bytes = Vec::new();
         file.take(LARGEST).read_to_end(&mut bytes).ok()?;
-        is_right(&bytes, *index).then_some(())
+        is_intact(&bytes, *index).then_some(())
     };
-    (0..idx::FILES.len()).filter(|index| right(index).is_none()).collect()
+    (0..idx::FILES.len()).filter(|index| intact(index).is_none()).collect()
 }
 
-/// The content of a packed file, if it is there and right.
-fn unpack(path: &Path, index: usize) -> Option<Vec<u8>> {
+/// The content of a gzipped file, if it exists and is intact.
+fn decompress(path: &Path, index: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     MultiGzDecoder::new(File::open(path).ok()?).take(LARGEST).read_to_end(&mut bytes).ok()?;
-    is_right(&bytes, index).then_some(bytes)
+    is_intact(&bytes, index).then_some(bytes)
 }
 
-fn is_right(bytes: &[u8], index: usize) -> bool {
+fn is_intact(bytes: &[u8], index: usize) -> bool {
     sha256(bytes) == SHA256[index]
 }
 
-/// Burn's items as bytes: its pixels are whole numbers 0-255 in `f32`.
-fn pack(dataset: &impl Dataset<MnistItem>) -> Result<ImageSet> {
+/// Burn's items as bytes: its pixels are whole numbers from 0 to 255, as `f32`.
+fn to_bytes(dataset: &impl Dataset<MnistItem>) -> Result<ImageSet> {
     let mut pixels = Vec::with_capacity(dataset.len() * PIXELS);
     let mut labels = Vec::with_capacity(dataset.len());
     for index in 0..dataset.len() {
-        let item = dataset.get(index).map_err(|e| Error::Data(format!("MNIST's image {index}: {e}")))?;
+        let item = dataset.get(index).map_err(|e| Error::Data(format!("image {index} of MNIST: {e}")))?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they were bytes before")]
         pixels.extend(item.image.as_flattened().iter().map(|pixel| *pixel as u8));
         labels.push(item.label);

@@ -1,4 +1,4 @@
-//! Line charts as SVG whose colours follow the page's theme.
+//! Charts as SVG, with colours that follow the page's theme.
 
 use plotters::{
     coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter},
@@ -8,23 +8,23 @@ use plotters::{
 
 use crate::{Error, Result};
 
-/// Width and height in units of which a phone shows one as a little less than a pixel.
+/// Width and height, in units that are a little less than a pixel on a phone.
 const SIZE: (u32, u32) = (480, 300);
-/// Width that a legend beside the chart takes, where there is one.
+/// Width of a legend beside the chart, in the same units.
 const LEGEND_WIDTH: u32 = 220;
-/// A legend of more lines than these would hide the chart.
+/// A legend with more entries would hide the chart.
 const MOST_INSIDE: usize = 4;
-/// Colours of series; more than these take their turn.
+/// Number of colours; further series start again with the first.
 const COLOURS: usize = 8;
 
-/// One line of a chart.
+/// A series of points in a chart.
 #[derive(Debug, Clone)]
 pub struct Series {
-    /// For the legend.
+    /// Its name in the legend.
     pub name: String,
-    /// Which of the colours it has.
+    /// The index of its colour.
     pub colour: usize,
-    /// Where it goes.
+    /// Its points, `(x, y)`.
     pub points: Vec<(f64, f64)>,
     /// How its points are drawn.
     pub marks: Marks,
@@ -37,44 +37,44 @@ pub enum Marks {
     Line,
     /// Dots alone.
     Dots,
-    /// Dots with a count at each, larger for a larger count: how many images, say, a point stands for.
+    /// Dots, each with the count that it stands for, such as a number of images; larger counts have larger dots.
     Counts(Vec<usize>),
 }
 
-/// The corner of a chart's legend, on the right.
+/// Where a chart has its legend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Legend {
-    /// Where falling lines have left.
+    /// In the upper right corner, for falling lines.
     Above,
-    /// Where rising lines have.
+    /// In the lower right corner, for rising lines.
     Below,
-    /// Nowhere: what is what is said beside the chart.
+    /// Nowhere: the text beside the chart explains it.
     None,
 }
 
-/// A chart of lines.
+/// A chart of one or more series.
 #[derive(Debug, Clone)]
 pub struct Chart {
-    /// What it is called: its file's name.
+    /// Its name, which is also the name of its file.
     pub name: &'static str,
-    /// What is along the bottom.
+    /// The label of the x-axis.
     pub x: String,
-    /// What is along the side.
+    /// The label of the y-axis.
     pub y: String,
-    /// Whether the bottom counts in powers of ten.
+    /// Whether the x-axis is logarithmic.
     pub log_x: bool,
-    /// Whether the side does.
+    /// Whether the y-axis is logarithmic.
     pub log_y: bool,
-    /// Whether the side is in hundredths, from 0 to 1.
+    /// Whether the y-axis shows fractions as percent.
     pub percent: bool,
-    /// The lines.
+    /// The series.
     pub series: Vec<Series>,
-    /// Where the lines leave room for the legend.
+    /// Where the legend is.
     pub legend: Legend,
 }
 
 impl Chart {
-    /// A chart with both axes in even steps, which turn into powers of ten where the values ask for it.
+    /// A chart with a linear x-axis. The y-axis is logarithmic if the values span more than a factor of 12.
     pub(crate) fn new(name: &'static str, x: &str, y: &str, percent: bool, series: Vec<Series>) -> Self {
         let series: Vec<Series> = series.into_iter().filter(|s| !s.points.is_empty()).collect();
         let values = || series.iter().flat_map(|s| &s.points).map(|p| p.1).filter(|v| v.is_finite());
@@ -93,7 +93,7 @@ impl Chart {
         Ok(self.themed(&svg))
     }
 
-    /// The chart as a file of its own.
+    /// The chart as a complete SVG file.
     ///
     /// # Errors
     /// As [`Chart::svg`].
@@ -133,7 +133,7 @@ impl Chart {
         whole.present().map_err(|e| fail(&e))
     }
 
-    /// The least and the largest value of an axis, with some room.
+    /// The smallest and the largest value of an axis, with some margin.
     fn range(&self, log: bool, of: fn(&(f64, f64)) -> f64, from_zero: bool) -> (f64, f64) {
         let values = self.series.iter().flat_map(|s| &s.points).map(of).filter(|v| v.is_finite());
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -220,7 +220,7 @@ impl Chart {
         Ok(())
     }
 
-    /// Colours become the page's, and the size that of the place it is put in.
+    /// Replaces the colours by the page's, and the fixed size by that of the surrounding element.
     fn themed(&self, svg: &str) -> String {
         let mut svg = svg
             .replace("\"#010101\"", "\"currentColor\"")
@@ -239,7 +239,7 @@ impl Chart {
     }
 }
 
-/// Colours that [`Chart::themed`] makes the page's.
+/// Placeholders that [`Chart::themed`] replaces by the page's colours.
 const FOREGROUND: RGBColor = RGBColor(1, 1, 1);
 const GRID: RGBColor = RGBColor(2, 2, 2);
 const BACKGROUND: RGBColor = RGBColor(0, 0, 1);
@@ -249,12 +249,12 @@ fn shade(colour: usize) -> RGBColor {
     RGBColor(shade, shade, shade)
 }
 
-/// Of a dot that stands for `count` things: two units more for each power of ten, so that 1 is seen beside 10,000.
+/// The radius of a dot for a count: two units more for each power of ten, so that both 1 and 10,000 can be seen.
 fn radius(count: usize) -> i32 {
     2 + 2 * i32::try_from(count.max(1).ilog10()).unwrap_or_default()
 }
 
-/// An axis: its ends, where it is labelled, and how.
+/// An axis: its range, its ticks, and their format.
 #[derive(Clone)]
 struct Axis {
     ends: (f64, f64),
@@ -276,10 +276,10 @@ impl Ranged for Axis {
     fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
         let along = |value: f64| if self.log { value.ln() } else { value };
         let (low, high) = (along(self.ends.0), along(self.ends.1));
-        let share = (along(*value) - low) / (high - low);
-        #[expect(clippy::cast_possible_truncation, reason = "a place in the picture")]
-        let place = (f64::from(limit.1 - limit.0) * share).round() as i32;
-        limit.0 + place
+        let fraction = (along(*value) - low) / (high - low);
+        #[expect(clippy::cast_possible_truncation, reason = "a position in the chart")]
+        let offset = (f64::from(limit.1 - limit.0) * fraction).round() as i32;
+        limit.0 + offset
     }
 
     fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
@@ -297,8 +297,8 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// Where an axis from the first to the second number is labelled: some five times, at 1, 2 or 5 times a power of ten that
-/// are at least `apart` from one another; in powers of ten as often as there is room.
+/// The ticks of an axis. On a linear axis these are about five multiples of 1, 2 or 5 times a power of ten, at least
+/// `apart` from each other; on a logarithmic axis, as many parts of decades as there is room for.
 fn ticks((low, high): (f64, f64), log: bool, apart: f64) -> Vec<f64> {
     if log {
         let decades = (high / low).log10();
@@ -320,12 +320,12 @@ fn ticks((low, high): (f64, f64), log: bool, apart: f64) -> Vec<f64> {
     let power = 10.0_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power).into_iter().find(|step| *step >= 0.8 * rough);
     let step = step.unwrap_or(rough).max(apart);
-    #[expect(clippy::cast_possible_truncation, reason = "some five steps")]
+    #[expect(clippy::cast_possible_truncation, reason = "about five steps")]
     let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
     (first..=last).map(|index| index as f64 * step).collect()
 }
 
-/// A number as short as an axis wants it.
+/// A number in as few characters as possible, for an axis.
 fn short(value: f64) -> String {
     let size = value.abs();
     if size != 0.0 && !(1e-2..1e5).contains(&size) {
@@ -335,7 +335,7 @@ fn short(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The colours of light and dark pages: text, grid, background, and those of series, which the colour-blind can tell apart.
+/// The colours of a light page: text, grid, background, and series, which colour-blind people can tell apart.
 ///
 /// Source: Okabe and Ito, <https://jfly.uni-koeln.de/color/>.
 pub const LIGHT: &str = "color:#1c1e21;--grid:#dfe2e6;--background:#fff;--s0:#0072b2;--s1:#d55e00;--s2:#009e73;--s3:#cc79a7;--s4:#b58900;--s5:#56b4e9;--s6:#7f3c8d;--s7:#5f6368";
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn an_axis_has_some_five_labels() {
+    fn an_axis_has_about_five_labels() {
         let labels = |range| ticks(range, true, 0.0).into_iter().map(short).collect::<Vec<_>>();
         assert_eq!(ticks((0.96, 3.04), false, 1.0), [1.0, 2.0, 3.0]);
         assert_eq!(ticks((0.0, 0.04), false, 0.0), [0.0, 0.01, 0.02, 0.03, 0.04]);

@@ -1,28 +1,28 @@
-//! How training shows itself on the way.
+//! How training shows its progress.
 
 use std::io::{IsTerminal, stderr, stdin, stdout};
 
 use burn::train::{Interrupter, renderer::tui::TuiMetricsRendererWrapper};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How training shows itself on the way; results do not depend on it.
+/// How training shows its progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Progress {
-    /// The dashboard in a terminal, a bar where only errors go to one, else lines.
+    /// The dashboard in a terminal, the bar if only standard error is a terminal, else lines
     #[default]
     Auto,
-    /// Burn's dashboard.
+    /// Burn's dashboard
     Dashboard,
-    /// A progress bar on standard error, and a line for each epoch.
+    /// A progress bar on standard error, and a line for each epoch
     Bar,
-    /// A line for each epoch on standard error.
+    /// A line for each epoch on standard error
     Lines,
-    /// Nothing.
+    /// Nothing
     None,
 }
 
 impl Progress {
-    /// [`Progress::Auto`] resolved for where the output goes.
+    /// Replaces [`Progress::Auto`] by what suits the terminal, and the dashboard by lines if there is no terminal.
     #[must_use]
     pub fn resolve(self) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
@@ -44,7 +44,7 @@ pub(super) enum Display {
 }
 
 impl Display {
-    /// The display of a run of which so many epochs are done.
+    /// The display of a run that has finished `done` epochs already.
     pub(super) fn new(progress: Progress, done: usize, interrupter: &Interrupter) -> Self {
         match progress.resolve() {
             Progress::Dashboard => Self::Dashboard(Box::new(TuiMetricsRendererWrapper::new(
@@ -65,7 +65,7 @@ fn bar() -> ProgressBar {
     ProgressBar::new(0).with_style(style)
 }
 
-/// The dashboard takes the keyboard raw and then ignores Ctrl-C: let the terminal send the signal again.
+/// The dashboard puts the terminal into raw mode and ignores Ctrl-C: make the terminal send the signal again.
 pub(super) fn listen_for_ctrl_c() {
     #[cfg(unix)]
     {

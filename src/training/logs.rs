@@ -1,6 +1,7 @@
-//! The learner's metric logs, as Burn's own logger writes them: a line for each mini-batch, or for each 32 whose figures a
-//! GPU hands over together. Burn's has a thread for each
-//! metric and system calls for each line, which takes the cores from training.
+//! The learner's metric logs, in the format of Burn's own logger: a line for each mini-batch, or for each 32 that are
+//! read from a GPU together.
+//!
+//! Burn's logger has a thread for each metric and makes system calls for each line, which takes CPU time from training.
 
 use std::{
     collections::HashMap,
@@ -22,31 +23,31 @@ use burn::train::{
 use super::state::SharedState;
 use crate::{Error, Result, artifacts::RunDir};
 
-/// Burn's metric logs, written when there is enough to write.
+/// Writes metric logs through a buffer.
 pub(super) struct MetricLogs {
     run: Arc<RunDir>,
     state: SharedState,
     interrupter: Interrupter,
     names: HashMap<MetricId, Arc<String>>,
-    /// The epoch and split that the files are of.
-    of: (usize, Split),
+    /// The epoch and the split of the open files.
+    current: (usize, Split),
     files: HashMap<MetricId, (PathBuf, BufWriter<File>)>,
 }
 
 impl MetricLogs {
     pub(super) fn new(run: Arc<RunDir>, state: SharedState, interrupter: Interrupter) -> Self {
-        Self { run, state, interrupter, names: HashMap::new(), of: (0, Split::Train), files: HashMap::new() }
+        Self { run, state, interrupter, names: HashMap::new(), current: (0, Split::Train), files: HashMap::new() }
     }
 
-    /// Writes what is left of the last split.
+    /// Flushes and closes the files.
     fn finish(&mut self) -> Result<()> {
         self.files.drain().try_for_each(|(_, (path, mut file))| file.flush().map_err(Error::io("write", &path)))
     }
 
     fn write(&mut self, update: &MetricsUpdate, epoch: usize, split: &Split) -> Result<()> {
-        if self.of != (epoch, split.clone()) {
+        if self.current != (epoch, split.clone()) {
             self.finish()?;
-            self.of = (epoch, split.clone());
+            self.current = (epoch, split.clone());
         }
         let numeric = update.entries_numeric.iter().map(|numeric| &numeric.entry);
         for entry in update.entries.iter().chain(numeric).filter(|entry| !entry.serialized_entry.is_not_available()) {

@@ -16,7 +16,7 @@ use super::step::{BatchMetrics, BatchOutput};
 /// Mini-batches whose metrics are read from a device together.
 const READ_EVERY: usize = 32;
 
-/// What is measured.
+/// A metric of a mini-batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Metric {
     /// The mean loss of an image.
@@ -80,16 +80,16 @@ fn correct(outputs: &[BatchOutput]) -> Result<usize, TensorReadError> {
     Ok(sum)
 }
 
-/// What both metrics of a split found, once the split has ended.
+/// The results of both metrics of a split, once it has ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Totals {
     /// The mean loss of an image.
     pub(super) loss: Option<f64>,
-    /// How many images are classified correctly, of how many.
+    /// How many images were classified correctly, and how many there were.
     pub(super) correct: Option<(usize, usize)>,
 }
 
-/// The [`Totals`] of a split, on their way from its metrics to the recorder: Burn hands over formatted means alone.
+/// The [`Totals`] of a split, shared by its metrics and the recorder: through Burn only means would get there.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SharedTotals(Arc<Mutex<Totals>>);
 
@@ -98,19 +98,20 @@ impl SharedTotals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The totals of the split that has ended; none are left.
+    /// Takes the totals of the split that has ended.
     pub(super) fn take(&self) -> Totals {
         std::mem::take(&mut self.lock())
     }
 }
 
-/// The mean of a metric over all images. Burn's `LossMetric` gives the last, smaller mini-batch the weight of a full one.
+/// The mean of a metric over all images. Burn's `LossMetric` gives the last, smaller mini-batch the weight of a full
+/// one.
 #[derive(Clone)]
 pub(super) struct MeanOverImages {
     metric: Metric,
     name: MetricName,
     state: NumericMetricState,
-    /// Images so far, and how many of them are classified correctly.
+    /// Images so far, and how many of them were classified correctly.
     images: usize,
     correct: usize,
     /// Where the totals go at the end of the split.
@@ -171,7 +172,7 @@ impl BurnMetric for MeanOverImages {
         self.waiting.push(output.clone());
         let known = matches!(output.metrics, BatchMetrics::Known { .. });
         if !known && self.waiting.len() < READ_EVERY && !metadata.progress.is_completed() {
-            // The text of the last reading stays, and nothing is logged.
+            // The dashboard keeps the last text, and nothing is logged.
             return Ok(SerializedEntry::new(self.shown.clone(), String::new()));
         }
         self.read()?;
@@ -192,7 +193,7 @@ impl BurnMetric for MeanOverImages {
     }
 
     fn clear(&mut self) {
-        // The totals stay: Burn clears a metric before the recorder hears of the end.
+        // The totals stay: Burn clears a metric before it tells the recorder that the split has ended.
         self.state.reset();
         (self.images, self.correct) = (0, 0);
         self.waiting.clear();

@@ -1,4 +1,4 @@
-//! What the learner's renderer is here: it collects each epoch's figures and passes on what is shown.
+//! The learner's renderer: it records the metrics of each epoch and updates the display.
 
 use std::{sync::Arc, time::Instant};
 
@@ -41,7 +41,7 @@ impl Pass {
     }
 }
 
-/// Collects, keeps and shows the figures of each epoch.
+/// Records each epoch in the report, and updates the display.
 pub(super) struct Recorder {
     state: SharedState,
     run: Arc<RunDir>,
@@ -52,7 +52,7 @@ pub(super) struct Recorder {
     epochs: usize,
     in_training: bool,
     began: Instant,
-    /// What the metrics of the training and the validation split find.
+    /// Where the metrics of the training and the validation split put their results.
     totals: [SharedTotals; 2],
     train: Pass,
     valid: Pass,
@@ -91,7 +91,7 @@ impl Recorder {
     }
 
     fn finish_epoch(&mut self, epoch: usize) {
-        // A stop in the middle of a split leaves figures of a part of it.
+        // After a stop in the middle of a split, its metrics cover only a part of it.
         if self.interrupter.should_stop() {
             return;
         }
@@ -213,7 +213,7 @@ impl MetricsRendererTraining for Recorder {
 
     fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn std::error::Error>> {
         {
-            // Burn's dashboard forgets both when it closes.
+            // Burn's dashboard loses both when it closes.
             let mut state = self.state.lock();
             if let Some(error) = self.interrupter.error() {
                 state.failure.get_or_insert(Error::Training(error.to_string()));
@@ -240,7 +240,7 @@ impl MetricsRenderer for Recorder {
     }
 }
 
-// The learner asks for a renderer that could show evaluations too; this program evaluates without it.
+// The learner's renderer has to implement evaluation too, which this program does without the learner.
 impl MetricsRendererEvaluation for Recorder {
     fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
 }

@@ -1,4 +1,4 @@
-//! The learning rate for the learner.
+//! The learning rate, for the learner.
 
 use burn::{
     lr_scheduler::{LrScheduler, LrSchedulerRecord},
@@ -7,11 +7,11 @@ use burn::{
 
 use crate::config::Schedule;
 
-/// A [`Schedule`] as Burn's [`LrScheduler`], which is stepped before every mini-batch.
+/// A [`Schedule`] as Burn's [`LrScheduler`], which makes a step before every mini-batch.
 #[derive(Clone)]
 pub(super) struct Scheduler {
     schedule: Schedule,
-    /// Steps taken.
+    /// The number of steps so far.
     step: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Stochastic gradient descent, as Burn's optimizer or by our own operator.
+//! Stochastic gradient descent: Burn's optimizer, or our own on the CPU.
 
 use burn::{
     grad_clipping::GradientClippingConfig,
@@ -17,7 +17,8 @@ use crate::{
     },
 };
 
-/// SGD as textbooks have it, for a net on a device: Burn's momentum is dampened by a tenth unless told otherwise.
+/// The optimizer for a net on a device: SGD as in textbooks, without the dampening of 0.1 that is Burn's default for
+/// momentum.
 pub(crate) fn optimizer(config: &OptimizerConfig, operators: Operators, device: &Device) -> ModuleOptimizer {
     #[expect(clippy::cast_possible_truncation, reason = "Burn's gradients and decay are f32")]
     let (decay, clip) = (config.weight_decay as f32, config.clip_norm as f32);
@@ -38,15 +39,15 @@ pub(crate) fn optimizer(config: &OptimizerConfig, operators: Operators, device: 
         .init()
 }
 
-/// SGD by one operator for each parameter. Its records are those of Burn's.
+/// SGD with a single fused operator for each parameter. Its records have the format of Burn's SGD.
 #[derive(Clone)]
 struct Sgd(OptimizerConfig);
 
-/// What is kept of a parameter's steps.
+/// The state of a parameter: its velocity, if there is momentum.
 #[derive(Clone)]
 struct Velocity<const D: usize>(Option<Tensor<D>>);
 
-/// Where Burn's records have the velocity.
+/// The names of the velocity in Burn's records.
 const MOMENTUM: &str = "momentum";
 const VELOCITY: &str = "velocity";
 
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_descends_as_burns_optimizer_and_shares_its_records() {
+    fn fused_sgd_equals_burns_and_reads_and_writes_the_same_records() {
         for (momentum, nesterov, weight_decay, clip_norm) in
             [(0.9, false, 0.0, 0.0), (0.8, true, 0.01, 0.5), (0.0, false, 0.02, 0.0)]
         {
@@ -148,7 +149,7 @@ mod tests {
                 by_burns = step(&mut burns, by_burns, seed);
             }
             assert_close(&by_ours, &by_burns);
-            // Each goes on from the other's record.
+            // Each continues from the other's record.
             let mut resumed = new(Operators::Fused).load_record(burns.to_record());
             assert_close(&step(&mut resumed, by_burns.clone(), 3), &step(&mut burns, by_burns, 3));
             let mut resumed = new(Operators::Composed).load_record(ours.to_record());
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_velocity_below_the_normal_numbers_becomes_zero() {
+    fn a_subnormal_velocity_becomes_zero() {
         let tensor = |values: [f32; 3]| Tensor::<1>::from_data(TensorData::from(values), &Device::flex());
         let stride = Stride { learning_rate: 1.0, momentum: 0.5, nesterov: false, weight_decay: 0.0 };
         let (weights, velocity) =

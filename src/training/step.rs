@@ -27,7 +27,7 @@ pub struct BatchOutput {
 /// Loss and correct answers of a mini-batch.
 #[derive(Debug, Clone)]
 pub enum BatchMetrics {
-    /// Plain numbers, where tensors lie in this process's memory.
+    /// Numbers, if the tensors lie in this process's memory.
     Known {
         /// The mean loss of an image.
         loss: f64,
@@ -102,7 +102,7 @@ fn labels(targets: &Tensor<1, Int>) -> Option<Vec<usize>> {
     Some(targets.clone().try_into_data().ok()?.iter::<u32>().map(|label| label as usize).collect())
 }
 
-/// The metrics as numbers; none where the tensors cannot be read, which reading them later will report.
+/// The metrics as numbers; none if the tensors cannot be read, which the learner's metrics then report.
 fn known(loss: &Tensor<1>, logits: &Tensor<2>, labels: &[usize]) -> Option<BatchMetrics> {
     let loss = loss.clone().try_into_scalar().ok()?;
     let rows = rows(logits.clone()).ok()?;

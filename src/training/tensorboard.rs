@@ -1,7 +1,8 @@
-//! The figures of each epoch as an event file that TensorBoard reads.
+//! The metrics of each epoch in an event file for TensorBoard.
 //!
 //! Source: the messages are those of <https://github.com/tensorflow/tensorboard/tree/master/tensorboard/compat/proto>
-//! (`event.proto`, `summary.proto`), each framed as a TFRecord: its length, a sum of that, the message, a sum of it.
+//! (`event.proto`, `summary.proto`), each framed as a TFRecord: length, checksum of the length, message, checksum of
+//! the message.
 
 use std::{
     fs::{self, OpenOptions},
@@ -40,16 +41,16 @@ struct Scalar {
     simple_value: f32,
 }
 
-/// An event file that grows by an epoch at a time.
+/// An event file, to which an epoch is appended at a time.
 #[derive(Debug)]
 pub(super) struct EventFile(PathBuf);
 
 impl EventFile {
-    /// Begins a file in a folder, with the epochs that are done.
+    /// Creates a file in a folder, with the epochs that are done.
     pub(super) fn create(folder: &Path, done: &[EpochReport]) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
         for entry in fs::read_dir(folder).map_err(Error::io("read the folder", folder))?.flatten() {
-            // TensorBoard would show what an earlier start of this run wrote beside what this one does.
+            // TensorBoard would show the events of an earlier start of this run as well.
             if entry.file_name().to_string_lossy().starts_with("events.out.tfevents.") {
                 fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path()))?;
             }
@@ -62,7 +63,7 @@ impl EventFile {
         Ok(file)
     }
 
-    /// Adds an epoch's figures.
+    /// Appends an epoch's metrics.
     pub(super) fn append(&self, epoch: &EpochReport) -> Result<()> {
         let mut scalars = vec![
             ("train/loss", epoch.train.loss),
@@ -88,14 +89,14 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// A message as a TFRecord.
+/// Frames a message as a TFRecord.
 fn frame(event: &Event) -> Vec<u8> {
     let message = event.encode_to_vec();
     let length = (message.len() as u64).to_le_bytes();
-    [&length[..], &masked_sum(&length), &message, &masked_sum(&message)].concat()
+    [&length[..], &masked_crc(&length), &message, &masked_crc(&message)].concat()
 }
 
-/// CRC-32C, rotated and moved so that a sum of sums is none.
-fn masked_sum(bytes: &[u8]) -> [u8; 4] {
+/// The checksum of a TFRecord: CRC-32C, masked so that the checksum of data with checksums in it stays sound.
+fn masked_crc(bytes: &[u8]) -> [u8; 4] {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }

@@ -1,6 +1,6 @@
-//! Every backend in the build against `flex`: what it computes, how it learns, and runs that go from one to another.
+//! Compares every backend in the build with `flex`: results, learning, and runs that move from one to the other.
 //!
-//! A backend without a device here is skipped, unless `LENET_NEED_DEVICES` is set, as CI does.
+//! A backend without a device on this machine is skipped, unless `LENET_NEED_DEVICES` is set, as in CI.
 
 use burn::{
     data::dataloader::DataLoader,
@@ -23,7 +23,7 @@ use crate::{
     operator::{assert_close, assert_same, burn_step, images, values},
 };
 
-/// A device of each backend in the build but `flex`.
+/// A device of each backend in the build except `flex`.
 fn others() -> Vec<FoundDevice> {
     let mut found = Vec::new();
     for backend in BACKENDS.iter().filter(|b| b.compiled && b.name != "flex") {
@@ -61,14 +61,14 @@ fn logits_loss_and_gradients_agree() {
     for found in others() {
         let device = found.device.clone().autodiff();
         assert_same(&found.name, &burn_step(&on(&device, &net), &images, &device), &expected);
-        // Once more without a tape: inference may take other kernels than training.
+        // Once more without autodiff: inference may use other kernels than training.
         let data = TensorData::new(images.clone(), [13, 1, 32, 32]);
         let logits = on(&found.device, &net).forward(Tensor::from_data(data, &found.device));
-        assert_close(&format!("{}: logits without a tape", found.name), &values(logits), &expected.logits);
+        assert_close(&format!("{}: logits without autodiff", found.name), &values(logits), &expected.logits);
     }
 }
 
-/// The mean loss of each fifty steps of training, and of 500 images of the test set after them.
+/// The mean loss of every fifty training steps, and of 500 test images at the end.
 fn learn(net: &LeNet5, device: &Device) -> (Vec<f64>, f64) {
     let training = device.clone().autodiff();
     let mut net = on(&training, net);
@@ -97,14 +97,14 @@ fn a_few_hundred_steps_reach_the_same_loss() {
     for found in others() {
         let (losses, test) = learn(&net, &found.device);
         for (loss, expected) in losses.iter().zip(&expected).chain([(&test, &tested)]) {
-            // Rounding grows from step to step; a wrong gradient or a wrong kernel of inference is far beyond this.
+            // Rounding errors grow with each step, but a wrong gradient or inference kernel differs far more than this.
             assert!((loss - expected).abs() < 0.02 * expected, "{}: {losses:?}, {test}", found.name);
         }
     }
 }
 
 #[test]
-fn a_run_goes_from_one_backend_to_another() {
+fn a_run_moves_from_one_backend_to_another() {
     let image: [u8; 784] = splits().test.image(0).try_into().unwrap();
     for found in others() {
         let folder = tempfile::tempdir().unwrap();
@@ -129,11 +129,11 @@ fn a_run_goes_from_one_backend_to_another() {
 }
 
 #[test]
-fn what_is_not_there_says_what_to_do() {
+fn a_missing_backend_or_device_says_what_to_do() {
     let complaint = |name: &str| select(name).unwrap_err().to_string();
     assert!(
         complaint("flex:7")
-            .starts_with("backend \"flex:7\" finds one device here, flex:0. Run on another with --backend")
+            .starts_with("backend \"flex:7\" finds one device here, flex:0. Use another one with --backend")
     );
     assert!(complaint("flex:x").contains("the device's index, such as flex:0"));
     assert!(complaint("tpu").contains("Known: auto, flex, ndarray, cpu, wgpu, vulkan, metal, webgpu, cuda, rocm"));
@@ -145,7 +145,7 @@ fn what_is_not_there_says_what_to_do() {
     assert!(select("auto").is_ok());
 }
 
-/// A GPU backend in the build, and no driver on the machine: everything but that backend works, resuming too.
+/// With a GPU backend in the build but no driver on the machine, everything except that backend works, resuming too.
 #[test]
 fn without_a_driver_the_cpu_still_trains_and_resumes() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The binary as a user meets it: output, exit codes, signals.
+//! The binary as users see it: output, exit codes, signals.
 
 use std::{
     fs,
@@ -54,7 +54,7 @@ fn a_run_from_training_to_prediction() {
 }
 
 #[test]
-fn predict_reads_what_it_can_and_reports_the_rest() {
+fn predict_classifies_what_it_can_and_reports_the_rest() {
     let run_folder = full_run().0.path();
     let folder = tempfile::tempdir().unwrap();
     let seven = folder.path().join("a seven.png");
@@ -89,9 +89,9 @@ fn wrong_usage_is_exit_2_and_failure_exit_1() {
         (&["train", "configs/smoke.toml", "--set", "training.epoch=1"], 2, "there is no key"),
         (&["train", "configs/smoke.toml", "--backend", "gpu"], 2, "is not a backend"),
         (&["train", "no/such.toml"], 1, "cannot read the config no/such.toml"),
-        (&["evaluate", "no/such"], 1, "is no run"),
+        (&["evaluate", "no/such"], 1, "is not a run"),
         (&["evaluate", "Cargo.toml"], 1, "Cargo.toml: is not a readable record"),
-        (&["predict", "no/such/model.bpk", "a.png"], 1, "is no run"),
+        (&["predict", "no/such/model.bpk", "a.png"], 1, "is not a run"),
     ] {
         let (got, output, error) = run(args);
         assert_eq!((got, output.as_str()), (code, ""), "{args:?}: {error}");
@@ -170,9 +170,9 @@ fn a_model_without_its_run_is_measured_on_the_test_set_alone() {
     let model = folder.path().join("copy.bpk");
     fs::copy(full_run().0.path().join("model.bpk"), &model).unwrap();
     let (code, _, error) = run(&["evaluate", arg(&model), "--split", "valid"]);
-    assert!(code == 1 && error.contains("nobody knows which images it learned from"), "{error}");
+    assert!(code == 1 && error.contains("it is unknown which images it learned from"), "{error}");
     let (code, output, error) = run(&["evaluate", arg(&model)]);
-    assert!(code == 0 && output.starts_with("test accuracy 9") && error.contains("measured on MNIST"), "{error}");
+    assert!(code == 0 && output.starts_with("test accuracy 9") && error.contains("measuring it on MNIST"), "{error}");
 }
 
 #[cfg(unix)]
@@ -223,7 +223,7 @@ fn an_interrupted_and_a_killed_training_can_be_resumed() {
     signal(&child, "-INT");
     let (code, _, error) = finish(child.wait_with_output().unwrap());
     assert_eq!(code, 1, "{error}");
-    assert!(error.contains("stopping; once more to quit at once"), "{error}");
+    assert!(error.contains("stopping; press Ctrl-C again to quit immediately"), "{error}");
     assert!(error.contains("is kept") || error.contains("are kept"), "{error}");
     assert!(error.trim_end().ends_with("the same command with --resume continues"), "{error}");
 
@@ -231,7 +231,7 @@ fn an_interrupted_and_a_killed_training_can_be_resumed() {
     wait_for_epochs(&broken, 3);
     signal(&child, "-KILL");
     child.wait_with_output().unwrap();
-    // While it trains, nobody else may.
+    // While it trains, no other process may.
     let child = long_training(&broken, &["--resume"]);
     wait_for_epochs(&broken, 4);
     let (code, _, error) = run(&short(&broken, &["--resume", "--set", "training.epochs=6"]));

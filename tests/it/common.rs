@@ -1,4 +1,4 @@
-//! What several tests need.
+//! Helpers that several tests use.
 
 use std::{
     path::{Path, PathBuf},
@@ -30,12 +30,12 @@ pub fn smoke(overrides: &[&str]) -> Config {
     Config::load(&project("configs/smoke.toml"), &overrides).unwrap()
 }
 
-/// Trains without a word.
+/// Trains without any output.
 pub fn train_quietly(config: &Config, folder: &Path, existing: Existing) -> Result<Report> {
     train(config, folder, existing, Progress::None, &Interrupter::new())
 }
 
-/// A run of one epoch over all of MNIST, trained once for all tests that need a good net.
+/// A run of one epoch on all of MNIST, trained once for all tests that need a good net.
 pub fn full_run() -> &'static (TempDir, Report) {
     static RUN: OnceLock<(TempDir, Report)> = OnceLock::new();
     RUN.get_or_init(|| {
@@ -53,8 +53,7 @@ pub fn splits() -> &'static Splits {
     SPLITS.get_or_init(|| Splits::load(&Config::default()).unwrap())
 }
 
-/// MNIST's test images and labels as the two IDX files, packed into a folder under the training set's names too: a
-/// small data set of real images.
+/// A small data set of real images: a folder with the first of MNIST's test images, as both training and test set.
 pub fn small_folder(length: usize) -> TempDir {
     let (_, test) = load_mnist().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -98,12 +97,12 @@ pub fn lenet(args: &[&str]) -> Command {
     command
 }
 
-/// What a command of the binary printed, and its exit code.
+/// Runs a command of the binary: exit code, standard output, standard error.
 pub fn run(args: &[&str]) -> (i32, String, String) {
     finish(lenet(args).output().unwrap())
 }
 
-/// Exit code, standard output, standard error.
+/// The exit code, standard output and standard error of a command.
 pub fn finish(output: Output) -> (i32, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
@@ -114,7 +113,7 @@ pub fn arg(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A record file with the first parameter's values replaced: the damage that only a checksum or a look finds.
+/// Replaces a value in a record file: damage that only a checksum or a look at the values finds.
 pub fn poison(path: &Path, value: f32) {
     let net = LeNet5::load(path, &Device::flex()).unwrap();
     let mut bytes: Vec<u8> = net.clone().into_record().into_bytes().unwrap().to_vec();

@@ -1,4 +1,4 @@
-//! Config files and overrides, and what is said of wrong ones.
+//! Config files and overrides, and the messages about wrong ones.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ fn load(text: &str, overrides: &[&str]) -> Result<Config, Error> {
     let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
     Config::load(&path, &overrides).map_err(|error| {
         assert_eq!(error.exit_code(), 2);
-        // The folder's name changes from run to run.
+        // The folder's name is random.
         Error::Config(error.to_string().replace(&format!("{}/", folder.path().display()), ""))
     })
 }
@@ -37,7 +37,7 @@ fn a_written_config_reads_back_the_same() {
 }
 
 #[test]
-fn every_shipped_config_holds_up_and_says_how_to_run_it() {
+fn every_shipped_config_is_valid_and_says_how_to_run_it() {
     let mut count = 0;
     for entry in std::fs::read_dir(project("configs")).unwrap() {
         let path = entry.unwrap().path();

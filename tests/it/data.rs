@@ -1,4 +1,4 @@
-//! Data folders, splits, batches, and the cache that Burn reads.
+//! Data folders, splits, mini-batches, and the cache that Burn reads.
 
 use std::{collections::HashSet, fs, io::Write, path::Path};
 
@@ -13,7 +13,7 @@ use lenet::{
 use crate::common::{arg, finish, lenet, small_folder, splits};
 
 #[test]
-fn mnist_is_the_mnist_that_everyone_knows() {
+fn mnist_is_mnist() {
     let (train, test) = load_mnist().unwrap();
     assert_eq!((train.len(), test.len()), (60_000, 10_000));
     let first: Vec<u8> = (0..10).map(|i| train.label(i)).collect();
@@ -27,9 +27,9 @@ fn mnist_is_the_mnist_that_everyone_knows() {
 fn splits_are_disjoint_and_drawn_from_the_seed() {
     let splits = splits();
     assert_eq!((splits.train.len(), splits.valid.len(), splits.test.len()), (55_000, 5_000, 10_000));
-    // Identity by where the pixels lie: both sets share them.
-    let places = |set: &ImageSet| (0..set.len()).map(|i| set.image(i).as_ptr() as usize).collect::<HashSet<_>>();
-    assert_eq!(places(&splits.train).union(&places(&splits.valid)).count(), 60_000);
+    // Images are identified by the address of their pixels, which both sets share.
+    let addresses = |set: &ImageSet| (0..set.len()).map(|i| set.image(i).as_ptr() as usize).collect::<HashSet<_>>();
+    assert_eq!(addresses(&splits.train).union(&addresses(&splits.valid)).count(), 60_000);
     let labels = |seed, set: fn(&Splits) -> &ImageSet| {
         let splits = Splits::load(&Config { seed, ..Config::default() }).unwrap();
         (0..100).map(|i| set(&splits).label(i)).collect::<Vec<_>>()
@@ -44,29 +44,29 @@ fn more_images_than_there_are_is_an_error() {
     let mut config = Config::default();
     config.data.folder = folder.path().into();
     let complaint = |config: &Config| Splits::load(config).unwrap_err().to_string();
-    assert_snapshot!(complaint(&config), @"data.validation = 5000 leaves nothing of the 20 training images; lower it");
+    assert_snapshot!(complaint(&config), @"data.validation = 5000 leaves none of the 20 training images to learn from; lower it");
     config.data.validation = 5;
     config.data.train = 16;
-    assert_snapshot!(complaint(&config), @"data.train = 16 but only 15 of 20 training images are left beside data.validation = 5; lower one of them");
+    assert_snapshot!(complaint(&config), @"data.train = 16 but only 15 of 20 training images are left after data.validation = 5; lower one of them");
     config.data.train = 15;
     let splits = Splits::load(&config).unwrap();
     assert_eq!((splits.train.len(), splits.valid.len(), splits.test.len()), (15, 5, 20));
 }
 
 #[test]
-fn packed_and_plain_files_are_the_same() {
+fn gzipped_and_plain_files_are_the_same() {
     let folder = small_folder(10);
     let (plain, _) = read_folder(folder.path()).unwrap();
     for name in ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
         let path = folder.path().join(name);
-        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-        packed.write_all(&fs::read(&path).unwrap()).unwrap();
-        fs::write(path.with_extension("gz"), packed.finish().unwrap()).unwrap();
+        let mut gzipped = GzEncoder::new(Vec::new(), Compression::fast());
+        gzipped.write_all(&fs::read(&path).unwrap()).unwrap();
+        fs::write(path.with_extension("gz"), gzipped.finish().unwrap()).unwrap();
         fs::remove_file(path).unwrap();
     }
-    let (packed, _) = read_folder(folder.path()).unwrap();
+    let (gzipped, _) = read_folder(folder.path()).unwrap();
     for i in 0..10 {
-        assert_eq!((packed.image(i), packed.label(i)), (plain.image(i), plain.label(i)));
+        assert_eq!((gzipped.image(i), gzipped.label(i)), (plain.image(i), plain.label(i)));
     }
 }
 
@@ -88,9 +88,9 @@ fn a_wrong_folder_is_refused_with_the_file_at_fault() {
     };
     let images = "train-images-idx3-ubyte";
     let labels = "t10k-labels-idx1-ubyte";
-    assert_snapshot!(complain(&|folder| fs::remove_file(folder.join(labels)).unwrap()), @"DIR: there is no t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz; data.folder must hold train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each packed or not");
-    assert_snapshot!(complain(&edit(images, |b| b[3] = 1)), @"DIR/train-images-idx3-ubyte: is not such an IDX file: it begins with 0x00000801 instead of 0x00000803");
-    assert_snapshot!(complain(&edit(images, |b| b[11] = 27)), @"DIR/train-images-idx3-ubyte: its images have a side of 27 instead of 28");
+    assert_snapshot!(complain(&|folder| fs::remove_file(folder.join(labels)).unwrap()), @"DIR: there is no t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz; data.folder must hold train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each gzipped or not");
+    assert_snapshot!(complain(&edit(images, |b| b[3] = 1)), @"DIR/train-images-idx3-ubyte: is not the expected IDX file: it begins with 0x00000801 instead of 0x00000803");
+    assert_snapshot!(complain(&edit(images, |b| b[11] = 27)), @"DIR/train-images-idx3-ubyte: its images have sides of 27 pixels instead of 28");
     assert_snapshot!(complain(&edit(images, |b| b.truncate(1000))), @"DIR/train-images-idx3-ubyte: is shorter than its header says: 3 items make 2352 bytes");
     assert_snapshot!(complain(&edit(images, |b| b.push(0))), @"DIR/train-images-idx3-ubyte: is longer than its header says: 3 items make 2352 bytes");
     assert_snapshot!(complain(&edit(images, |b| b.truncate(2))), @"DIR/train-images-idx3-ubyte: its header cannot be read: failed to fill whole buffer");
@@ -111,9 +111,9 @@ fn a_batch_is_normalised_and_centred() {
     assert_eq!(tensor.dims(), [1, 1, 32, 32]);
     let pixels: Vec<f32> = tensor.into_data().iter().collect();
     let (background, foreground) = ((0.0 - 0.1307) / 0.3081, (1.0 - 0.1307) / 0.3081);
-    for (place, pixel) in pixels.iter().enumerate() {
-        let expected = if place == 2 * 32 + 2 { foreground } else { background };
-        assert!((pixel - expected).abs() < 1e-6, "{place}: {pixel}");
+    for (position, pixel) in pixels.iter().enumerate() {
+        let expected = if position == 2 * 32 + 2 { foreground } else { background };
+        assert!((pixel - expected).abs() < 1e-6, "{position}: {pixel}");
     }
     for (scale, foreground) in [(Scale::Unit, 1.0), (Scale::Byte, 255.0)] {
         let tensor = images_tensor([&image[..]].into_iter(), scale, &Device::flex());
@@ -138,7 +138,7 @@ fn batches_hold_every_image_once_in_an_order_of_seed_and_epoch() {
     let (first, second) = (orders(&shuffled), orders(&shuffled));
     assert_ne!(first, plain);
     assert_ne!(first, second);
-    // A loader that starts at the second epoch, as after a resume, gives the same.
+    // A loader that starts with the second epoch, as after a resume, yields the same order.
     assert_eq!(orders(&loader().shuffled(5, 2)), second);
     let mut sorted = [plain, second];
     for order in &mut sorted {
@@ -147,10 +147,10 @@ fn batches_hold_every_image_once_in_an_order_of_seed_and_epoch() {
     assert_eq!(sorted[0], sorted[1]);
 }
 
-/// A cache with a truncated, a wrong and two missing files is put in order, also by two processes at once, and without
-/// any network.
+/// A cache with a truncated file, a wrong one and two missing ones is repaired, even by two processes at once, and
+/// without a network.
 #[test]
-fn a_damaged_cache_heals_itself() {
+fn a_damaged_cache_is_repaired() {
     let cache = tempfile::tempdir().unwrap();
     let folder = cache.path().join("burn-dataset/mnist/train");
     fs::create_dir_all(&folder).unwrap();
@@ -170,6 +170,6 @@ fn a_damaged_cache_heals_itself() {
         let (code, _, error) = finish(child.wait_with_output().unwrap());
         assert_eq!((code, error.as_str()), (0, ""));
     }
-    let healed = fs::metadata(folder.join("train-images-idx3-ubyte")).unwrap().len();
-    assert_eq!(healed, 16 + 60_000 * 784);
+    let repaired = fs::metadata(folder.join("train-images-idx3-ubyte")).unwrap().len();
+    assert_eq!(repaired, 16 + 60_000 * 784);
 }

@@ -1,4 +1,4 @@
-//! What a user relies on, through the library and through the binary. One test binary, so that Burn is linked once.
+//! Tests of what users rely on, through the library and the binary. A single test binary, so that Burn is linked once.
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test fails by a panic")]
 

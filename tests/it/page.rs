@@ -1,8 +1,8 @@
-//! What a run shows of itself: the page in a real browser, the figures for other tools, sweeps.
+//! What a run looks like: its page in a real browser, its metrics in other tools, and sweeps.
 //!
-//! The page needs Chromium (Debian: `apt install chromium`) and the event file the Python package `tensorboard` (`pip
-//! install tensorboard`; `LENET_PYTHON` names a Python that has it). Where they are not, these tests are skipped with a
-//! printed reason, unless `LENET_NEED_BROWSER` is set, as CI does.
+//! Some of these tests need Chromium (Debian: `apt install chromium`) or the Python package `tensorboard` (`pip install
+//! tensorboard`; `LENET_PYTHON` names a Python that has it). Without them they are skipped and print why, unless
+//! `LENET_NEED_BROWSER` is set, as in CI.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::common::{arg, full_run, run, smoke, train_quietly};
 
-/// Says why a test does not run, or fails where it has to.
+/// Prints why a test is skipped, or fails if it must not be.
 fn skip(reason: &str) {
     assert!(std::env::var_os("LENET_NEED_BROWSER").is_none(), "{reason}");
     eprintln!("skipped: {reason}");
@@ -36,15 +36,15 @@ fn chromium() -> Option<&'static str> {
     found
 }
 
-/// What a browser sees of a page at a width: in a frame, so that a phone's width can be had.
+/// What a browser shows of a page of a given width. It is in a frame, which can be as narrow as a phone.
 struct Seen {
     /// What `LOOK` found.
     found: Value,
-    /// What the browser complained of.
+    /// What the browser logged.
     console: Vec<String>,
 }
 
-/// Run beside the page, not in it: the page itself needs no script.
+/// Runs outside the page: the page itself has no scripts.
 const LOOK: &str = "
     const page = frame.contentDocument, root = page.documentElement;
     const style = frame.contentWindow.getComputedStyle(page.body);
@@ -133,7 +133,7 @@ fn two_runs() -> &'static TempDir {
 }
 
 #[test]
-fn reports_are_written_anew_compared_and_drawn() {
+fn pages_are_rewritten_compared_and_drawn() {
     let folder = two_runs().path();
     let (good, bad) = (folder.join("good <1>"), folder.join("bad"));
     assert!(fs::read_to_string(bad.join("report.html")).unwrap().contains("diverged"));
@@ -157,14 +157,14 @@ fn reports_are_written_anew_compared_and_drawn() {
         assert_eq!((console.len(), &found["overflow"]), (0, &Value::from(0)), "{found}");
         assert_eq!(found["charts"], serde_json::json!(["error", "loss"]));
     }
-    // Without a model the figures are still shown.
+    // Without a model, the numbers and charts are still there.
     fs::rename(good.join("model.bpk"), folder.join("away")).unwrap();
     let (code, _, _) = run(&["report", arg(&good)]);
     fs::rename(folder.join("away"), good.join("model.bpk")).unwrap();
     let page = fs::read_to_string(good.join("report.html")).unwrap();
     assert!(code == 0 && page.contains("could not be read when this page was made") && page.contains("id=\"error\""));
     let (code, _, error) = run(&["report", "tests"]);
-    assert!(code == 1 && error.contains("is no run"), "{error}");
+    assert!(code == 1 && error.contains("is not a run"), "{error}");
 }
 
 fn report(folder: &Path) -> Report {
@@ -172,7 +172,7 @@ fn report(folder: &Path) -> Report {
 }
 
 #[test]
-fn metrics_are_there_as_csv() {
+fn metrics_are_written_as_csv() {
     let folder = two_runs().path().join("good <1>");
     let csv = fs::read_to_string(folder.join("metrics.csv")).unwrap();
     let mut lines = csv.lines();
@@ -217,7 +217,7 @@ print(json.dumps({tag: [[e.step, e.value] for e in events.Scalars(tag)] for tag 
 }
 
 #[test]
-fn a_sweep_makes_a_table_and_continues_where_it_was() {
+fn a_sweep_prints_a_table_and_continues_where_it_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("sweep");
     let sweep = |more: &[&str]| {
@@ -233,7 +233,7 @@ fn a_sweep_makes_a_table_and_continues_where_it_was() {
     let html = fs::read_to_string(out.join("sweep.html")).unwrap();
     assert!(html.contains("id=\"sweep\"") && html.contains("learning_rate=0.05,seed=2"));
 
-    // What is there is not trained again, what is half done is finished, what is missing is trained.
+    // A complete run is not trained again, an incomplete one is finished, and a missing one is trained.
     let dir = |name: &str| out.join(name);
     let before = fs::read(dir("learning_rate=0.01,seed=1").join("report.json")).unwrap();
     fs::remove_dir_all(dir("learning_rate=0.01,seed=2")).unwrap();

@@ -1,4 +1,4 @@
-//! Pictures that are not from MNIST: other sizes, colours, backgrounds and positions.
+//! Pictures that are not from MNIST, in other sizes, colours, backgrounds and positions.
 
 use std::path::Path;
 
@@ -19,32 +19,32 @@ fn grey(set: &ImageSet, index: usize) -> GrayImage {
     GrayImage::from_raw(28, 28, set.image(index).to_vec()).unwrap()
 }
 
-/// How many of MNIST's first test pictures are read as before after a change that a person would not mind.
-fn agreement(change: impl Fn(GrayImage) -> DynamicImage) -> f64 {
+/// The accuracy on MNIST's first test images after a change that would not bother a person, 0 to 1.
+fn accuracy(change: impl Fn(GrayImage) -> DynamicImage) -> f64 {
     let trained = Trained::load(full_run().0.path(), None).unwrap();
     let set = test_set();
     let pictures: Vec<[u8; PIXELS]> = (0..300).map(|i| normalise(&change(grey(&set, i))).unwrap()).collect();
     let answers = trained.probabilities(&pictures).unwrap();
     let digit = |p: &[f32; 10]| (0..10).max_by(|a, b| p[*a].total_cmp(&p[*b])).unwrap();
-    let right = answers.iter().enumerate().filter(|(i, p)| digit(p) == usize::from(set.label(*i))).count();
-    right as f64 / 300.0
+    let correct = answers.iter().enumerate().filter(|(i, p)| digit(p) == usize::from(set.label(*i))).count();
+    correct as f64 / 300.0
 }
 
 #[test]
-fn digits_are_read_whatever_their_size_place_and_colour() {
+fn digits_are_read_in_any_size_position_and_colour() {
     let large = |picture: &GrayImage| imageops::resize(picture, 140, 140, imageops::FilterType::CatmullRom);
     let checks: [(&str, f64); 6] = [
-        ("as it is", agreement(DynamicImage::ImageLuma8)),
+        ("as it is", accuracy(DynamicImage::ImageLuma8)),
         (
             "dark on light",
-            agreement(|mut picture| {
+            accuracy(|mut picture| {
                 imageops::invert(&mut picture);
                 DynamicImage::ImageLuma8(picture)
             }),
         ),
         (
             "in the corner of a large grey page",
-            agreement(|picture| {
+            accuracy(|picture| {
                 let mut page = GrayImage::from_pixel(900, 600, Luma([200]));
                 for (x, y, pixel) in large(&picture).enumerate_pixels() {
                     page.put_pixel(x + 700, y + 20, Luma([200 - (u32::from(pixel[0]) * 150 / 255) as u8]));
@@ -54,21 +54,21 @@ fn digits_are_read_whatever_their_size_place_and_colour() {
         ),
         (
             "blue ink on yellow paper",
-            agreement(|picture| {
-                let mix = |share: u8, foreground: u8, background: u8| {
-                    let [share, foreground, background] = [share, foreground, background].map(u32::from);
-                    ((share * foreground + (255 - share) * background) / 255) as u8
+            accuracy(|picture| {
+                let mix = |opacity: u8, foreground: u8, background: u8| {
+                    let [opacity, foreground, background] = [opacity, foreground, background].map(u32::from);
+                    ((opacity * foreground + (255 - opacity) * background) / 255) as u8
                 };
                 let large = large(&picture);
                 DynamicImage::ImageRgb8(RgbImage::from_fn(140, 140, |x, y| {
-                    let share = large.get_pixel(x, y)[0];
-                    Rgb([mix(share, 20, 250), mix(share, 40, 240), mix(share, 160, 170)])
+                    let opacity = large.get_pixel(x, y)[0];
+                    Rgb([mix(opacity, 20, 250), mix(opacity, 40, 240), mix(opacity, 160, 170)])
                 }))
             }),
         ),
         (
             "white on a transparent background",
-            agreement(|picture| {
+            accuracy(|picture| {
                 DynamicImage::ImageRgba8(RgbaImage::from_fn(28, 28, |x, y| {
                     Rgba([255, 255, 255, picture.get_pixel(x, y)[0]])
                 }))
@@ -76,7 +76,7 @@ fn digits_are_read_whatever_their_size_place_and_colour() {
         ),
         (
             "grainy, with a few dark specks",
-            agreement(|picture| {
+            accuracy(|picture| {
                 let mut page = GrayImage::from_fn(300, 300, |x, y| Luma([235 + ((x * 7919 + y * 104_729) % 11) as u8]));
                 for (x, y, pixel) in large(&picture).enumerate_pixels() {
                     let under = page.get_pixel(x + 60, y + 90)[0];
@@ -93,14 +93,14 @@ fn digits_are_read_whatever_their_size_place_and_colour() {
             }),
         ),
     ];
-    for (what, share) in checks {
-        assert!(share >= 0.96, "{what}: {share}");
+    for (what, accuracy) in checks {
+        assert!(accuracy >= 0.96, "{what}: {accuracy}");
     }
 }
 
-/// The convention is MNIST's own: its pictures hardly change.
+/// MNIST's images are in this format already, so they hardly change.
 #[test]
-fn a_picture_of_mnist_stays_as_it_is() {
+fn an_image_of_mnist_stays_as_it_is() {
     let set = test_set();
     let mut differences: Vec<f64> = (0..200)
         .map(|i| {
@@ -110,7 +110,7 @@ fn a_picture_of_mnist_stays_as_it_is() {
         })
         .collect();
     differences.sort_by(f64::total_cmp);
-    assert!(differences[100] < 4.0, "median of the mean difference of a pixel: {}", differences[100]);
+    assert!(differences[100] < 4.0, "the median of the mean difference of a pixel is {}", differences[100]);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_shift_changes_nothing_and_a_scale_little() {
         let double = normalise(&DynamicImage::ImageLuma8(double)).unwrap();
         differences.push(small.iter().zip(double).map(|(a, b)| f64::from(a.abs_diff(b))).sum::<f64>() / 784.0);
     }
-    // Of some digits the centre lies between two pixels, and falls to the other one.
+    // The centre of some digits lies between two pixels, and may be rounded to the other one.
     differences.sort_by(f64::total_cmp);
     assert!(differences[10] < 4.0, "{differences:?}");
 }
@@ -141,16 +141,16 @@ fn a_page_with_nothing_on_it_is_refused() {
         DynamicImage::ImageLuma8(GrayImage::from_pixel(40, 40, Luma([255]))),
         DynamicImage::ImageLuma8(GrayImage::from_pixel(1, 1, Luma([7]))),
         DynamicImage::ImageRgba8(RgbaImage::new(9, 9)),
-        // Grain alone.
+        // Only grain.
         DynamicImage::ImageLuma8(GrayImage::from_fn(64, 64, |x, y| Luma([200 + ((x * 31 + y * 17) % 5) as u8]))),
     ];
     for page in pages {
-        assert_eq!(normalise(&page), Err("shows nothing: it is of one shade all over"));
+        assert_eq!(normalise(&page), Err("shows nothing: it is a single shade all over"));
     }
 }
 
 #[test]
-fn odd_shapes_do_no_harm() {
+fn odd_shapes_do_not_panic() {
     for (width, height) in [(1, 300), (300, 1), (2, 2), (5000, 3)] {
         let mut page = GrayImage::from_pixel(width, height, Luma([255]));
         page.put_pixel(width / 2, height / 2, Luma([0]));
@@ -189,7 +189,7 @@ fn what_is_no_picture_is_refused_by_name() {
     grey(&test_set(), 0).save(&cut).unwrap();
     let bytes = std::fs::read(&cut).unwrap();
     std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
-    // A whole WebP file: other crates have its decoder built in, but it is not promised.
+    // A valid WebP file: other crates bring a decoder for it, but it is not a supported format.
     let webp = folder.path().join("webp.png");
     std::fs::write(&webp, b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0").unwrap();
     let empty = folder.path().join("empty.png");
@@ -207,7 +207,8 @@ fn what_is_no_picture_is_refused_by_name() {
     }
 }
 
-/// Drawn for this test: ten digits in four sizes, in colour, with margins, shade and grain, dark on light and the reverse.
+/// Ten digits drawn for this test: in four sizes, in colour, with margins, shadows and grain, dark on light and light
+/// on dark.
 #[test]
 fn drawn_digits_are_read() {
     let trained = Trained::load(full_run().0.path(), None).unwrap();

@@ -1,4 +1,4 @@
-//! Training through the library.
+//! Whole runs through the library.
 
 use std::{fs, time::Duration};
 
@@ -29,7 +29,7 @@ fn an_epoch_over_all_of_mnist_reaches_97_percent() {
 }
 
 #[test]
-fn what_was_saved_answers_as_what_was_measured() {
+fn a_saved_model_gives_the_results_in_the_report() {
     let (folder, report) = full_run();
     let trained = Trained::load(folder.path(), None).unwrap();
     let again = evaluate(&trained.net, &splits().test, &trained.device).unwrap();
@@ -39,14 +39,14 @@ fn what_was_saved_answers_as_what_was_measured() {
     assert_eq!(record.probabilities(&[image]).unwrap(), trained.probabilities(&[image]).unwrap());
 }
 
-/// The figures that do not depend on the clock.
-fn figures(report: &Report) -> Vec<String> {
+/// The results that do not depend on the clock.
+fn results(report: &Report) -> Vec<String> {
     let epochs = report.epochs.iter().map(|e| format!("{:?} {:?} {:?}", e.train, e.valid, e.learning_rate));
     epochs.chain([format!("{:?} {:?} {:?}", report.best_epoch, report.test, report.status)]).collect()
 }
 
-/// A run with all that has a state: momentum, a schedule, decay and clipping.
-fn eventful(epochs: usize) -> Config {
+/// A run with everything that has a state: momentum, a schedule, weight decay and clipping.
+fn stateful(epochs: usize) -> Config {
     let mut config = smoke(&["schedule.kind=cosine", "schedule.warmup=0.2", "optimizer.weight_decay=0.001"]);
     config.optimizer.clip_norm = 2.0;
     config.training.epochs = epochs;
@@ -54,19 +54,19 @@ fn eventful(epochs: usize) -> Config {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_figures_and_another_seed_others() {
+fn the_same_seed_gives_the_same_results_and_another_seed_others() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str, seed| {
         let config = Config { seed, ..smoke(&["training.epochs=1"]) };
         let report = train_quietly(&config, &folder.path().join(name), Existing::Refuse).unwrap();
-        (figures(&report), model_bits(&folder.path().join(name)))
+        (results(&report), model_bits(&folder.path().join(name)))
     };
     let first = run("a", 1);
     assert_eq!(first, run("b", 1));
     assert_ne!(first, run("c", 2));
 }
 
-/// Runs until `epochs` are in the report, then stops as Ctrl-C would, in the midst of the next epoch.
+/// Trains until the report has `epochs` epochs, then stops as Ctrl-C does, in the middle of the next epoch.
 fn interrupt_after(config: &Config, folder: &std::path::Path, existing: Existing, epochs: usize) -> Error {
     let interrupter = Interrupter::new();
     let handle = interrupter.clone();
@@ -75,7 +75,7 @@ fn interrupt_after(config: &Config, folder: &std::path::Path, existing: Existing
         loop {
             let written = fs::read_to_string(&report).unwrap_or_default().matches("\"epoch\"").count();
             if written >= epochs {
-                // Some mini-batches further on.
+                // A few mini-batches later.
                 std::thread::sleep(Duration::from_millis(60));
                 return handle.stop(Some("by a test"));
             }
@@ -91,7 +91,7 @@ fn interrupt_after(config: &Config, folder: &std::path::Path, existing: Existing
 fn a_resumed_run_equals_one_that_was_never_interrupted() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
-    let config = eventful(4);
+    let config = stateful(4);
     let expected = train_quietly(&config, &whole, Existing::Refuse).unwrap();
 
     let error = interrupt_after(&config, &broken, Existing::Refuse, 1);
@@ -102,9 +102,9 @@ fn a_resumed_run_equals_one_that_was_never_interrupted() {
     interrupt_after(&config, &broken, Existing::Resume, 2);
     let resumed = train_quietly(&config, &broken, Existing::Resume).unwrap();
 
-    assert_eq!(figures(&resumed), figures(&expected));
+    assert_eq!(results(&resumed), results(&expected));
     assert_eq!(model_bits(&broken), model_bits(&whole));
-    // Once more changes nothing.
+    // Resuming once more changes nothing.
     assert_eq!(train_quietly(&config, &broken, Existing::Resume).unwrap(), resumed);
 }
 
@@ -112,7 +112,7 @@ fn a_resumed_run_equals_one_that_was_never_interrupted() {
 fn a_resume_falls_back_from_a_damaged_checkpoint_and_refuses_other_settings() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let config = eventful(3);
+    let config = stateful(3);
     let expected = train_quietly(&config, &run, Existing::Refuse).unwrap();
     // As if the process had been killed while it wrote the last checkpoint.
     let report = RunDir::open(&run).unwrap();
@@ -124,26 +124,26 @@ fn a_resume_falls_back_from_a_damaged_checkpoint_and_refuses_other_settings() {
     let error = train_quietly(&other, &run, Existing::Resume).unwrap_err().to_string();
     assert!(error.contains("trained with other settings: seed (1 -> 9)"), "{error}");
     let resumed = train_quietly(&config, &run, Existing::Resume).unwrap();
-    assert_eq!(figures(&resumed), figures(&expected));
+    assert_eq!(results(&resumed), results(&expected));
 }
 
 #[test]
 fn a_resume_that_would_have_to_start_over_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let config = eventful(5);
+    let config = stateful(5);
     let report = train_quietly(&config, &run, Existing::Refuse).unwrap();
     let dir = RunDir::open(&run).unwrap();
     dir.write_report(&Report { status: Status::Interrupted, test: None, ..report.clone() }).unwrap();
     let kept = dir.checkpoints();
     assert!(!kept.contains(&1), "{kept:?}");
-    let error = train_quietly(&eventful(1), &run, Existing::Resume).unwrap_err().to_string();
+    let error = train_quietly(&stateful(1), &run, Existing::Resume).unwrap_err().to_string();
     assert!(error.contains("cannot be continued up to epoch 1") && error.contains("--force"), "{error}");
     fs::remove_file(run.join("report.json")).unwrap();
     let error = train_quietly(&config, &run, Existing::Resume).unwrap_err().to_string();
     assert!(error.contains("report.json is missing"), "{error}");
     assert_eq!(dir.checkpoints(), kept);
-    // What only lacks its model gets it back.
+    // If only the model is missing, it is restored.
     dir.write_report(&report).unwrap();
     let model = fs::read(run.join("model.bpk")).unwrap();
     fs::remove_file(run.join("model.bpk")).unwrap();
@@ -152,7 +152,7 @@ fn a_resume_that_would_have_to_start_over_is_refused() {
 }
 
 #[test]
-fn an_existing_run_is_never_overwritten_unasked() {
+fn an_existing_run_is_never_overwritten_without_force() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let config = smoke(&["training.epochs=1", "data.train=200"]);
@@ -160,7 +160,7 @@ fn an_existing_run_is_never_overwritten_unasked() {
     let before = fs::read(run.join("model.bpk")).unwrap();
     let error = train_quietly(&config, &run, Existing::Refuse).unwrap_err().to_string();
     assert!(error.contains("--resume") && error.contains("--force") && error.contains("--out"), "{error}");
-    // A replacement that cannot begin leaves the run alone, too.
+    // A replacement that cannot begin leaves the old run alone.
     let mut hopeless = config.clone();
     hopeless.data.folder = "no/such/folder".into();
     train_quietly(&hopeless, &run, Existing::Replace).unwrap_err();
@@ -182,7 +182,7 @@ fn an_existing_run_is_never_overwritten_unasked() {
 }
 
 #[test]
-fn early_stopping_ends_a_run_that_gets_no_better() {
+fn early_stopping_ends_a_run_that_no_longer_improves() {
     let folder = tempfile::tempdir().unwrap();
     let config = smoke(&["training.epochs=50", "training.patience=2", "data.train=300", "data.validation=100"]);
     let report = train_quietly(&config, folder.path(), Existing::Refuse).unwrap();
@@ -222,7 +222,7 @@ fn a_diverging_run_says_so() {
 }
 
 #[test]
-fn a_damaged_model_is_found_out() {
+fn a_damaged_model_is_detected() {
     let folder = tempfile::tempdir().unwrap();
     let config = smoke(&["training.epochs=1", "data.train=200"]);
     train_quietly(&config, folder.path(), Existing::Refuse).unwrap();
