@@ -98,10 +98,6 @@ fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
     Ok(interrupter)
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.2} %", share * 100.0)
-}
-
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Error::Run(format!("the result cannot be written as JSON: {e}")))?;

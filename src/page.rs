@@ -24,7 +24,7 @@ use crate::{
     evaluation::{DeadUnits, Evaluation, Miss},
     files::write_atomically,
     model::LeNet5,
-    report::{EpochReport, Report, SplitMetrics, Status},
+    report::{EpochReport, Report, SplitMetrics, Status, percent},
 };
 
 /// Points of the learning rate's curve in an epoch.
@@ -285,7 +285,7 @@ fn values(tensor: Tensor<4>) -> Result<Vec<f32>> {
 
 fn render(values: &serde_json::Value) -> Result<String> {
     let mut environment = Environment::new();
-    environment.add_filter("percent", |share: f64| format!("{:.2}\u{a0}%", share * 100.0));
+    environment.add_filter("percent", |fraction: f64| percent(fraction).replace(' ', "\u{a0}"));
     environment.add_filter("fixed", |value: f64, digits: usize| format!("{value:.digits$}"));
     environment
         .add_template("page.html", TEMPLATE)

@@ -99,7 +99,7 @@ impl EpochReport {
     /// The epoch as a line of text; `epochs` is the number of epochs of the whole run.
     #[must_use]
     pub fn in_one_line(&self, epochs: usize) -> String {
-        let metrics = |m: &SplitMetrics| format!("loss {:.4} accuracy {:6.2} %", m.loss, m.accuracy * 100.0);
+        let metrics = |m: &SplitMetrics| format!("loss {:.4} accuracy {:>8}", m.loss, percent(m.accuracy));
         let valid = self.valid.as_ref().map_or(String::new(), |v| format!(" | valid {}", metrics(v)));
         format!(
             "epoch {:>2}/{epochs} | train {}{valid} | {:.1} s, {:.0} images/s",
@@ -182,6 +182,11 @@ impl Report {
         }
         self.best_epoch = best.map(|b| b.epoch);
     }
+}
+
+/// A fraction in percent, for a person to read.
+pub(crate) fn percent(fraction: f64) -> String {
+    format!("{:.2} %", fraction * 100.0)
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use std::{fmt::Write, path::PathBuf};
 
 use clap::ValueEnum;
 
-use super::{percent, print, print_json};
+use super::{print, print_json};
 use crate::{
     Error, Result,
     data::{CLASSES, IMAGE_SIDE, ImageSet, Splits},
     evaluation::{Evaluation, Miss, evaluate},
     inference::Trained,
+    report::percent,
     terminal::say,
 };
 

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{percent, print, print_json};
+use super::{print, print_json};
 use crate::{
     Error, Result,
     inference::{Prediction, Trained},
+    report::percent,
     terminal::say,
 };
 

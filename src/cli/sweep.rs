@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{percent, print, print_json, stop_on_signal};
+use super::{print, print_json, stop_on_signal};
 use crate::{
     Result,
+    report::percent,
     sweep::{Hyperparameter, Plan, Point, PointSummary, Spread},
     terminal::say,
     training::Progress,

@@ -5,9 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{percent, print, stop_on_signal};
+use super::{print, stop_on_signal};
 use crate::{
-    Error, Result, artifacts::Existing, config::Config, report::Report, run::train, terminal::say, training::Progress,
+    Error, Result,
+    artifacts::{Existing, RunDir},
+    config::Config,
+    report::{Report, percent},
+    run::train,
+    terminal::say,
+    training::Progress,
 };
 
 #[derive(Debug, clap::Args)]
@@ -65,12 +71,12 @@ impl TrainArgs {
                 say(epoch.in_one_line(config.training.epochs));
             }
         }
-        print(&summary(&report, &folder))
+        print(&summary(&report, &RunDir::open(&folder)?))
     }
 }
 
 /// The summary after training.
-fn summary(report: &Report, folder: &Path) -> String {
+fn summary(report: &Report, run: &RunDir) -> String {
     let mut text = String::new();
     if let (Some(best), Some(test)) = (report.best_epoch, &report.test) {
         let by = if report.valid_images > 0 { "the best on the validation set" } else { "the last" };
@@ -86,6 +92,6 @@ fn summary(report: &Report, folder: &Path) -> String {
     }
     let per_epoch = report.seconds / report.epochs.len().max(1) as f64;
     let _ = writeln!(text, "trained in {:.1} s on {}, {per_epoch:.1} s an epoch", report.seconds, report.backend);
-    let _ = writeln!(text, "the run is in {}, its page is {}", folder.display(), folder.join("report.html").display());
+    let _ = writeln!(text, "the run is in {}, its page is {}", run.path().display(), run.page().display());
     text
 }
