@@ -1,22 +1,24 @@
-//! LeNet-5 on MNIST with the Burn framework: train it from a config file, evaluate it, read pictures with it.
+//! LeNet-5 on MNIST with the [Burn](https://burn.dev) framework: train it from a config file, evaluate it, classify
+//! pictures with it.
 //!
-//! The modules, in the order in which each builds on those before it:
+//! A map of the crate. Modules use only modules above them in this list:
 //!
-//! - [`config`]: the TOML file, its defaults and its checks.
-//! - [`backend`]: names of backends, and the device behind each.
-//! - [`data`]: from files to mini-batches.
-//! - [`model`]: the net, over `ops`: the whole of it as one operator for the CPU.
-//! - [`evaluation`]: how well it reads labelled pictures.
-//! - [`report`]: the figures of a run.
-//! - [`artifacts`]: a run's folder.
-//! - [`training`]: Burn's learner, wired.
-//! - [`page`]: a run, or several, as a page.
-//! - [`sweep`]: many runs beside one another.
-//! - [`picture`]: from any picture of a digit to one of MNIST's kind.
-//! - [`inference`]: a trained net at work.
-//! - [`mod@bench`]: how fast all this is.
-//! - [`panics`], [`terminal`]: Burn's panics as messages, and where messages go.
-//! - [`cli`]: the commands.
+//! - [`enum@Error`], [`panics`], [`terminal`]: messages for people. `files`: atomic writes and checksums.
+//! - [`backend`]: from the name of a backend to a device that works.
+//! - [`config`]: the TOML file, its defaults and checks, and the learning rate's schedule.
+//! - [`model`]: the net as a Burn module. On the CPU, fused operators compute it.
+//! - [`data`]: from files to images to mini-batches.
+//! - [`evaluation`]: loss, accuracy, confusion, calibration and misses of a net on labelled images.
+//! - [`report`]: what a run measured, as in `report.json`.
+//! - [`artifacts`]: the files in a run's folder.
+//! - [`training`]: Burn's learner, with our step, metrics, optimizer, schedule, recorder and display.
+//! - [`picture`]: from any picture of a digit to an image in MNIST's format.
+//! - [`inference`]: from a trained run and pictures to digits.
+//! - [`page`]: a run, or a comparison of several, as an HTML page.
+//! - [`run`]: a whole run: prepare, train, test, write the page.
+//! - [`sweep`]: runs over a grid of hyperparameters.
+//! - [`mod@bench`]: the speed of each backend.
+//! - [`cli`]: the commands of the binary.
 
 pub mod artifacts;
 pub mod backend;
@@ -43,4 +45,4 @@ pub mod training;
 pub use error::{Error, Result};
 
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
-compile_error!("a CPU backend has to be beside the others: add --features flex");
+compile_error!("a CPU backend is always needed: add --features flex");
