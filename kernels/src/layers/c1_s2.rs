@@ -1,0 +1,474 @@
+//! C1, ReLU and S2: convolution with six kernels of 5x5, and the maximum of each 2x2.
+//!
+//! # The algorithm
+//!
+//! ```text
+//! c1[o][y][x] = b[o] + Σᵢⱼ w[o][i][j] · image[y + i][x + j]             28x28
+//! s2[o][r][c] = max(0, max over the four (y, x) of window (r, c) of c1)   14x14
+//! ```
+//!
+//! Backwards, the gradient `δ` of a unit of S2 that is not zero goes to the one unit of C1 that won its window, at `(y, x)`:
+//! `∂L/∂w[o][i][j] += δ · image[y + i][x + j]` and `∂L/∂b[o] += δ`.
+//!
+//! # The schedule
+//!
+//! 1. Forwards, the assignment stretches the image into patches (`im2col`) and multiplies them with the kernels. These are
+//!    the same sums in another order: each pixel is read where it lies, and multiplied into the up to four candidates of one
+//!    pooling window in whose receptive field it is. The maximum is taken while the four are in registers, and only it and
+//!    its argmax are written.
+//! 2. A block of sixteen values is two windows side by side by eight maps, of which two are zeros. So each pixel is needed
+//!    eight times over: the rows are spread before, and each serves three rows of windows.
+//! 3. Windows that see nothing but background are computed once ([`BackgroundMask`]), and the others up to four at a time.
+//! 4. Backwards, three in four products of the assignment's would have a factor of zero: only the winner's receptive field
+//!    is multiplied. Over background, where all pixels are alike, gradients are added up first.
+
+use macerator::Simd;
+
+use super::{
+    argmax::{push_code, relu_max_pool, s2_argmax},
+    background::{BackgroundMask, foreground},
+};
+use crate::{
+    pack::C1Packed,
+    shapes::{
+        C1_MAPS, C1_ROW, C1Grad, C1Weights, INPUT, INPUT_SIDE, Image, KERNEL, S2_CHANNELS, S2_SIDE, S2Argmax, S2Units,
+        WINDOW,
+    },
+    simd::{CacheAligned, F32x8, F32x16, Kernel, LANES, is_nonzero, unroll},
+};
+
+/// Half a row of an image, its even or its odd columns, each pixel eight times.
+type HalfRow = [f32; INPUT_SIDE / 2 * S2_CHANNELS];
+
+/// Blocks of S2 in a row: two windows each.
+const BLOCKS: usize = S2_SIDE / 2;
+
+/// The rows spread last, in two halves each; a row's position is its number modulo eight.
+pub type Scratch = CacheAligned<[[HalfRow; 2]; 8]>;
+
+/// Room to work in; what is in it does not matter.
+pub const SCRATCH: Scratch = CacheAligned([[[0.0; INPUT_SIDE / 2 * S2_CHANNELS]; 2]; 8]);
+
+/// Forwards, one image.
+pub struct Forward<'a> {
+    pub image: &'a Image,
+    pub w: &'a C1Packed,
+    pub s2: &'a mut S2Units,
+    pub argmax: &'a mut S2Argmax,
+    pub background: &'a mut BackgroundMask,
+    pub scratch: &'a mut Scratch,
+}
+
+impl Kernel for Forward<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const N: usize>(self) {
+        let Self { image, w, s2, argmax, background, scratch } = self;
+        let on_background = background_unit::<S, N>(image[0][0], w);
+        *background = background_mask(image, on_background);
+        let mut rows_spread = 0;
+        for y in 0..S2_SIDE {
+            let row = &mut s2[y];
+            // The blocks of this row of windows with foreground.
+            let (mut blocks, mut count) = ([0; BLOCKS + 1], 0);
+            for block in 0..BLOCKS {
+                // Over background all four candidates are alike: the first one wins, which is code 0.
+                on_background.store(block_mut(row, block));
+                blocks[count] = block;
+                let [left, right] = [background.foreground[y][2 * block], background.foreground[y][2 * block + 1]];
+                count += usize::from(left | right);
+            }
+            let mut codes = F32x16::<S, N>::splat(0.0);
+            if count > 0 {
+                rows_spread = rows_spread.max(2 * y);
+                while rows_spread < 2 * y + WINDOW {
+                    spread::<S, N>(&image[rows_spread], &mut scratch[rows_spread % 8]);
+                    rows_spread += 1;
+                }
+                let scratch = &**scratch;
+                let mut first = 0;
+                while first < count {
+                    let some = &blocks[first..count];
+                    // As many windows as registers hold: four candidates for each, and four weights.
+                    first += if F32x16::<S, N>::REGISTERS >= 32 {
+                        match some {
+                            [a, b, c, d, ..] => windows::<S, N, 4>(scratch, y, [*a, *b, *c, *d], w, row, &mut codes),
+                            [a, b, c] => windows::<S, N, 3>(scratch, y, [*a, *b, *c], w, row, &mut codes),
+                            [a, b] => windows::<S, N, 2>(scratch, y, [*a, *b], w, row, &mut codes),
+                            _ => windows::<S, N, 1>(scratch, y, [some[0]], w, row, &mut codes),
+                        }
+                    } else {
+                        windows::<S, N, 1>(scratch, y, [some[0]], w, row, &mut codes)
+                    };
+                }
+            }
+            codes.store(&mut argmax[y]);
+        }
+    }
+}
+
+/// The two units of S2 at a block of a row, by eight maps.
+#[inline(always)]
+fn block_mut(row: &mut [[f32; S2_CHANNELS]; S2_SIDE], block: usize) -> &mut [f32; LANES] {
+    &mut row.as_flattened_mut().as_chunks_mut().0[block]
+}
+
+/// Two units of S2 that see one shade, by eight maps: the same sums in the same order.
+#[inline(always)]
+fn background_unit<S: Simd, const N: usize>(shade: f32, w: &C1Packed) -> F32x16<S, N> {
+    let shade = F32x16::splat(shade);
+    let mut sum = F32x16::load(&w.bias);
+    for row in &*w.weight {
+        for w in row {
+            sum = shade.mul_add(F32x16::load(w), sum);
+        }
+    }
+    relu_max_pool([sum; 4]).0
+}
+
+#[inline(always)]
+fn background_mask<S: Simd, const N: usize>(image: &Image, unit: F32x16<S, N>) -> BackgroundMask {
+    let mut twice = [0.0; LANES];
+    unit.store(&mut twice);
+    let mut s2 = [0.0; S2_CHANNELS];
+    s2.copy_from_slice(&twice[..S2_CHANNELS]);
+    if s2[..C1_MAPS].iter().all(|unit| unit.is_finite()) {
+        BackgroundMask { foreground: foreground(image), s2 }
+    } else {
+        BackgroundMask { foreground: [[true; S2_SIDE]; S2_SIDE], s2: [0.0; S2_CHANNELS] }
+    }
+}
+
+/// Writes each pixel of a row eight times, the even and the odd columns apart: what two windows side by side need of two
+/// pixels is then one block.
+#[inline(always)]
+fn spread<S: Simd, const N: usize>(row: &[f32; INPUT_SIDE], halves: &mut [HalfRow; 2]) {
+    for block in 0..INPUT_SIDE / 4 {
+        for half in 0..2 {
+            let pixels = F32x16::<S, N>::from_halves(row[4 * block + half], row[4 * block + half + 2]);
+            pixels.store(&mut halves[half].as_chunks_mut().0[block]);
+        }
+    }
+}
+
+/// Computes `T` blocks of row `y` of S2. Gives `T`.
+#[inline(always)]
+fn windows<S: Simd, const N: usize, const T: usize>(
+    scratch: &[[HalfRow; 2]; 8],
+    y: usize,
+    blocks: [usize; T],
+    w: &C1Packed,
+    s2: &mut [[f32; S2_CHANNELS]; S2_SIDE],
+    codes: &mut F32x16<S, N>,
+) -> usize {
+    let mut candidates = [[F32x16::<S, N>::load(&w.bias); 4]; T];
+    let mut offsets = [0; T];
+    unroll!(t < T, {
+        assert!(blocks[t] < BLOCKS);
+        offsets[t] = blocks[t] * LANES;
+    });
+    // SAFETY: the offsets are those of blocks.
+    unsafe {
+        window_row::<S, N, T, true, false>(&mut candidates, &scratch[2 * y % 8], &offsets, &w.weight, 0);
+        for row in 1..KERNEL {
+            let halves = &scratch[(2 * y + row) % 8];
+            window_row::<S, N, T, true, true>(&mut candidates, halves, &offsets, &w.weight, row);
+        }
+        let halves = &scratch[(2 * y + KERNEL) % 8];
+        window_row::<S, N, T, false, true>(&mut candidates, halves, &offsets, &w.weight, KERNEL);
+    }
+    unroll!(t < T, {
+        let (max, code) = relu_max_pool(candidates[t]);
+        *codes = push_code(*codes, code, blocks[t]);
+        max.store(block_mut(s2, blocks[t]));
+    });
+    T
+}
+
+/// Adds one of the six rows of pixels in the receptive field of `T` blocks of windows to their candidates. `UPPER` and
+/// `LOWER` say whether the kernels of the upper and of the lower candidates reach it.
+///
+/// # Safety
+/// The offsets are those of blocks of the row: at most `(BLOCKS - 1) * LANES`.
+#[inline(always)]
+unsafe fn window_row<S: Simd, const N: usize, const T: usize, const UPPER: bool, const LOWER: bool>(
+    candidates: &mut [[F32x16<S, N>; 4]; T],
+    halves: &[HalfRow; 2],
+    offsets: &[usize; T],
+    weight: &C1Weights,
+    row: usize,
+) {
+    // SAFETY: `windows` has checked the offsets.
+    unsafe {
+        let taps = TapWeights::load::<UPPER, LOWER, true, false>(weight, row, 0);
+        unroll!(t < T, {
+            taps.add_to::<UPPER, LOWER, true, false>(&mut candidates[t], pixels(halves, 0, offsets[t]));
+        });
+        for column in 1..KERNEL {
+            let taps = TapWeights::load::<UPPER, LOWER, true, true>(weight, row, column);
+            unroll!(t < T, {
+                taps.add_to::<UPPER, LOWER, true, true>(&mut candidates[t], pixels(halves, column, offsets[t]));
+            });
+        }
+        let taps = TapWeights::load::<UPPER, LOWER, false, true>(weight, row, KERNEL);
+        unroll!(t < T, {
+            taps.add_to::<UPPER, LOWER, false, true>(&mut candidates[t], pixels(halves, KERNEL, offsets[t]));
+        });
+    }
+}
+
+/// The two pixels in a column of the receptive fields of two windows side by side, each eight times.
+///
+/// # Safety
+/// `offset` is that of a block of the row: at most `(BLOCKS - 1) * LANES`.
+#[inline(always)]
+unsafe fn pixels<S: Simd, const N: usize>(halves: &[HalfRow; 2], column: usize, offset: usize) -> F32x16<S, N> {
+    let half = &halves[column % 2];
+    debug_assert!(offset + column / 2 * S2_CHANNELS + LANES <= half.len());
+    // SAFETY: from the last block on, two pixels further, eight times each, is the end of the half row.
+    unsafe { F32x16::load_from(half.as_ptr().add(offset + column / 2 * S2_CHANNELS)) }
+}
+
+/// The weights of one pixel for the four candidates of a pooling window: upper left, upper right, lower left, lower right.
+/// The pixel is in some row and column of the window's receptive field; `UPPER`, `LOWER`, `LEFT` and `RIGHT` say which
+/// candidates' kernels reach it.
+struct TapWeights<S: Simd, const N: usize>([F32x16<S, N>; 4]);
+
+impl<S: Simd, const N: usize> TapWeights<S, N> {
+    #[inline(always)]
+    fn load<const UPPER: bool, const LOWER: bool, const LEFT: bool, const RIGHT: bool>(
+        weight: &C1Weights,
+        row: usize,
+        column: usize,
+    ) -> Self {
+        let mut taps = [F32x16::splat(0.0); 4];
+        if UPPER && LEFT {
+            taps[0] = F32x16::load(&weight[row][column]);
+        }
+        if UPPER && RIGHT {
+            taps[1] = F32x16::load(&weight[row][column - 1]);
+        }
+        if LOWER && LEFT {
+            taps[2] = F32x16::load(&weight[row - 1][column]);
+        }
+        if LOWER && RIGHT {
+            taps[3] = F32x16::load(&weight[row - 1][column - 1]);
+        }
+        Self(taps)
+    }
+
+    /// Adds what a pixel contributes to the candidates.
+    #[inline(always)]
+    fn add_to<const UPPER: bool, const LOWER: bool, const LEFT: bool, const RIGHT: bool>(
+        &self,
+        candidates: &mut [F32x16<S, N>; 4],
+        pixel: F32x16<S, N>,
+    ) {
+        let reached = [UPPER && LEFT, UPPER && RIGHT, LOWER && LEFT, LOWER && RIGHT];
+        unroll!(i < 4, {
+            if reached[i] {
+                candidates[i] = pixel.mul_add(self.0[i], candidates[i]);
+            }
+        });
+    }
+}
+
+/// A unit's gradient, and the offset in an image of its winner's receptive field.
+#[derive(Clone, Copy, Default)]
+struct RoutedGrad {
+    grad: f32,
+    offset: u32,
+}
+
+/// Backwards, one image: adds to the gradients of weights and biases.
+pub struct Backward<'a> {
+    /// The image, and eight values after it, which do not matter: the last row of the last window is read beyond the end.
+    pub image: &'a [f32; INPUT + C1_ROW],
+    pub background: &'a BackgroundMask,
+    /// Zero where a unit of S2 is zero.
+    pub s2_grad: &'a S2Units,
+    pub argmax: &'a S2Argmax,
+    pub weight_grad: &'a mut C1Grad,
+    pub bias_grad: &'a mut [f32; C1_MAPS],
+}
+
+impl Kernel for Backward<'_> {
+    /// A row of a kernel is five values: wider vectors would do no good.
+    const MAX_LANES: usize = C1_ROW;
+
+    #[inline(always)]
+    fn run<S: Simd, const N: usize>(self) {
+        /// Sums side by side, so that one need not wait for the other.
+        const CHAINS: usize = 2;
+        let Self { image, background, s2_grad, argmax, weight_grad, bias_grad } = self;
+        let (nonzero, on_background) = sort_units::<S, N>(background, s2_grad);
+        // One more, so that their number can be made even.
+        let mut routed = [RoutedGrad::default(); S2_SIDE * S2_SIDE + 1];
+        for map in 0..C1_MAPS {
+            let cells = nonzero.cells(map);
+            let count = cells.len();
+            routed[count] = RoutedGrad::default();
+            for (routed, cell) in routed.iter_mut().zip(cells) {
+                let cell = usize::from(*cell);
+                #[expect(clippy::cast_possible_truncation, reason = "below INPUT")]
+                let offset = s2_argmax(argmax, cell, map) as u32;
+                *routed = RoutedGrad { grad: s2_grad.as_flattened()[cell][map], offset };
+            }
+            let mut grads = [[F32x8::<S, N>::splat(0.0); KERNEL]; CHAINS];
+            if on_background[map] != 0.0 {
+                grads[0] = [F32x8::splat(on_background[map] * image[0]); KERNEL];
+            }
+            let mut bias = on_background[map];
+            for pair in routed[..count.next_multiple_of(CHAINS)].as_chunks::<CHAINS>().0 {
+                unroll!(chain < CHAINS, {
+                    let RoutedGrad { grad, offset } = pair[chain];
+                    bias += grad;
+                    let grad = F32x8::splat(grad);
+                    unroll!(row < KERNEL, {
+                        // SAFETY: a winner's receptive field begins in row and column 27 at most, so its last row ends at
+                        // (27 + 4) * 32 + 27 + 8 < INPUT + C1_ROW.
+                        let pixels = unsafe {
+                            let start = offset as usize + row * INPUT_SIDE;
+                            debug_assert!(start + C1_ROW <= image.len());
+                            F32x8::load_from(image.as_ptr().add(start))
+                        };
+                        grads[chain][row] = grad.mul_add(pixels, grads[chain][row]);
+                    });
+                });
+            }
+            bias_grad[map] += bias;
+            unroll!(row < KERNEL, {
+                let sum = &mut weight_grad[map][row];
+                F32x8::load(sum).add(grads[0][row].add(grads[1][row])).store(sum);
+            });
+        }
+    }
+}
+
+/// The positions in S2 of units with a gradient, map by map.
+struct NonzeroCells {
+    cells: [[u8; 256]; C1_MAPS],
+    counts: [usize; C1_MAPS],
+}
+
+impl NonzeroCells {
+    #[inline(always)]
+    fn cells(&self, map: usize) -> &[u8] {
+        &self.cells[map][..self.counts[map]]
+    }
+}
+
+/// The units over foreground that have a gradient, and the sum of the gradients over background, map by map.
+#[inline(always)]
+fn sort_units<S: Simd, const N: usize>(
+    background: &BackgroundMask,
+    s2_grad: &S2Units,
+) -> (NonzeroCells, [f32; S2_CHANNELS]) {
+    let mut nonzero = NonzeroCells { cells: [[0; 256]; C1_MAPS], counts: [0; C1_MAPS] };
+    let mut on_background = F32x8::<S, N>::splat(0.0);
+    let cells = background.foreground.as_flattened().iter().zip(s2_grad.as_flattened());
+    for (cell, (foreground, grads)) in cells.enumerate() {
+        if *foreground {
+            for map in 0..C1_MAPS {
+                // Without a branch: each cell is written, and the next one over it unless it counts.
+                #[expect(clippy::cast_possible_truncation, reason = "below 196")]
+                let number = cell as u8;
+                nonzero.cells[map][nonzero.counts[map] % 256] = number;
+                nonzero.counts[map] += usize::from(is_nonzero(grads[map]));
+            }
+        } else {
+            on_background = on_background.add(F32x8::load(grads));
+        }
+    }
+    let mut sums = [0.0; S2_CHANNELS];
+    on_background.store(&mut sums);
+    (nonzero, sums)
+}
+
+/// The gradient of an image. It is wanted only by those who ask what the net looks at, and not made to be fast.
+pub fn image_grad(s2_grad: &S2Units, argmax: &S2Argmax, weight: &[f32], image_grad: &mut Image) {
+    let image_grad = image_grad.as_flattened_mut();
+    image_grad.fill(0.0);
+    for (cell, grads) in s2_grad.as_flattened().iter().enumerate() {
+        for (map, weight) in weight.as_chunks::<KERNEL>().0.as_chunks::<KERNEL>().0.iter().enumerate() {
+            let offset = s2_argmax(argmax, cell, map);
+            for (row, weight) in weight.iter().enumerate() {
+                for (pixel, w) in image_grad[offset + row * INPUT_SIDE..].iter_mut().zip(weight) {
+                    *pixel += grads[map] * w;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+
+    use super::*;
+    use crate::{
+        pack::ForwardWeights,
+        simd::InstructionSet,
+        testing::{Maps, Reference, assert_close, image_arrays, noise, parameters, positions},
+    };
+
+    /// A padded image: the values after it do not matter.
+    fn padded(image: &Image) -> [f32; INPUT + C1_ROW] {
+        let mut padded = [f32::NAN; INPUT + C1_ROW];
+        padded[..INPUT].copy_from_slice(image.as_flattened());
+        padded
+    }
+
+    #[test]
+    fn forward_and_backward_are_those_of_the_plain_loops() {
+        let parameters = parameters();
+        let c1 = &parameters.c1;
+        let packed = ForwardWeights::pack(&parameters.as_ref().map(Vec::as_slice));
+        for (index, image) in image_arrays(9).iter().enumerate() {
+            let input = Maps { values: image.as_flattened().iter().map(|v| f64::from(*v)).collect(), side: INPUT_SIDE };
+            let reference =
+                Reference { input: &input, inputs: 1, outputs: C1_MAPS, weight: &c1.weight, bias: &c1.bias };
+            let (pooled, argmaxes) = reference.forward();
+            // Gradients of some units, where the unit is not zero.
+            let grad = noise(7, pooled.values.len()).into_iter().zip(&pooled.values);
+            let grad: Vec<f64> = grad.map(|(g, unit)| if *unit > 0.0 { f64::from(g) } else { 0.0 }).collect();
+            let grad = Maps { values: grad, side: S2_SIDE };
+            let (weight, bias, below) = reference.backward(&grad, &argmaxes);
+            for set in InstructionSet::available() {
+                let what = |of: &str| format!("{of} of image {index} with {}", set.name());
+                let (mut s2, mut argmax) = (S2Units::zeroed(), S2Argmax::zeroed());
+                let mut background = BackgroundMask::default();
+                let (s2, argmax) = (&mut s2, &mut argmax);
+                let (background, scratch) = (&mut background, &mut SCRATCH.clone());
+                set.run(Forward { image, w: &packed.c1, s2, argmax, background, scratch });
+                let units = positions(C1_MAPS, S2_SIDE).map(|(map, y, x)| s2[y][x][map]);
+                assert_close(&what("S2"), units, pooled.values.iter().copied());
+                assert!(s2.as_flattened().iter().all(|unit| unit[C1_MAPS..] == [0.0; 2]), "{}", what("zeros"));
+                for ((map, y, x), (row, column)) in positions(C1_MAPS, S2_SIDE).zip(&argmaxes) {
+                    let offset = s2_argmax(argmax, y * S2_SIDE + x, map);
+                    assert_eq!(offset, row * INPUT_SIDE + column, "{}", what("argmax"));
+                }
+                let mut s2_grad = S2Units::zeroed();
+                for (map, y, x) in positions(C1_MAPS, S2_SIDE) {
+                    #[expect(clippy::cast_possible_truncation, reason = "it was f32")]
+                    let grad = grad.at(map, y, x) as f32;
+                    s2_grad[y][x][map] = grad;
+                }
+                let (mut weight_grad, mut bias_grad) = (C1Grad::zeroed(), [0.0; C1_MAPS]);
+                set.run(Backward {
+                    image: &padded(image),
+                    background,
+                    s2_grad: &s2_grad,
+                    argmax,
+                    weight_grad: &mut weight_grad,
+                    bias_grad: &mut bias_grad,
+                });
+                let weights = weight_grad.as_flattened().iter().flat_map(|row| row[..KERNEL].to_vec());
+                assert_close(&what("weight gradient"), weights, weight.iter().copied());
+                assert_close(&what("bias gradient"), bias_grad, bias.iter().copied());
+                let mut pixels = Image::zeroed();
+                image_grad(&s2_grad, argmax, &c1.weight, &mut pixels);
+                assert_close(&what("image gradient"), pixels.as_flattened().to_vec(), below.values.iter().copied());
+            }
+        }
+    }
+}

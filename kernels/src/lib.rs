@@ -1,0 +1,49 @@
+//! LeNet-5 forwards and backwards on plain slices, as fast as a CPU allows, without a framework.
+//!
+//! [`Net`] is the door: images and [`Parameters`] in, logits and gradients out, with a mini-batch spread over the cores.
+//! Below it, each storey knows only the ones that follow:
+//!
+//! - `net`: a mini-batch over the cores, layer after layer, forwards and backwards.
+//! - `probe`: where the time of a pass goes.
+//! - `layers`: C1 with S2, C3 with S4, and the fully connected layers; of each the algorithm, the kernels forwards and
+//!   backwards, and tests against the algorithm in plain loops.
+//! - [`cross_entropy`] and `sgd`: the loss and the optimizer's step.
+//! - `pack`: parameters from Burn's and PyTorch's layout to that of the kernels, gradients back.
+//! - `parameters`: a weight and a bias for each layer.
+//! - `shapes`: every dimension, and the table of layouts.
+//! - `simd`: sixteen values at a time, products of matrices, and the choice of the processor's instruction set.
+//!
+//! Results do not depend on the number of threads, bit for bit.
+
+#![allow(
+    unsafe_code,
+    reason = "positions that an argmax gives, and memory that is written before it is read; each block says why"
+)]
+#![allow(clippy::needless_range_loop, reason = "an index into registers; iterators over them are not always inlined")]
+#![allow(clippy::out_of_bounds_indexing, reason = "branches of `unroll!` that are never taken")]
+#![allow(clippy::absurd_extreme_comparisons, reason = "the first branch of `unroll!`")]
+#![expect(
+    clippy::inline_always,
+    reason = "a kernel may use the processor's vectors only where it is inlined into the function that enables them"
+)]
+
+pub mod cross_entropy;
+mod layers;
+mod net;
+mod pack;
+mod parameters;
+mod probe;
+mod sgd;
+mod shapes;
+mod simd;
+#[cfg(test)]
+mod testing;
+
+pub use self::{
+    net::{Activations, Net},
+    parameters::{LENGTHS, LayerParameters, Parameters},
+    probe::{Probe, Stage, StageTimer},
+    sgd::SgdStep,
+    shapes::{INPUT, OUTPUT},
+    simd::InstructionSet,
+};

@@ -1,0 +1,445 @@
+//! The whole net: a mini-batch over the cores, layer after layer, forwards and backwards.
+//!
+//! A mini-batch is cut into chunks of a fixed number of images, and what chunks sum up is added in their order: results are
+//! the same bits for any number of threads.
+
+use std::{cell::RefCell, mem::MaybeUninit, sync::Mutex};
+
+use bytemuck::{Zeroable, cast_slice, cast_slice_mut, zeroed_box};
+use rayon::prelude::*;
+
+use crate::{
+    layers::{
+        BackgroundMask, c1_s2, c3_s4,
+        dense::{C5Backward, C5Forward, F6Backward, F6Forward, OutputBackward, OutputForward, WeightGrad, bias_grad},
+    },
+    pack::{BackwardWeights, ConvGrads, ForwardWeights, pad_rows, unpad_rows},
+    parameters::{LayerParameters, Parameters},
+    probe::{Probe, Stage},
+    shapes::{C1_ROW, C5, C5Row, F6, F6Row, INPUT, Image, OUTPUT, OutputRow, S2Argmax, S2Units, S4Argmax, S4Row},
+    simd::{AlignedVec, CacheAligned, InstructionSet, Row},
+};
+
+/// Images in a chunk.
+const CHUNK: usize = 8;
+/// Rows of the gradient of C5's weights that one thread takes at a time.
+const C5_GROUP: usize = 20;
+
+/// LeNet-5 as this processor computes it best, and what is told of its stages.
+#[derive(Debug, Clone, Copy)]
+pub struct Net<P = ()> {
+    instruction_set: InstructionSet,
+    probe: P,
+}
+
+impl Net {
+    /// The net on the widest vectors that this processor has.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(InstructionSet::detect(), ())
+    }
+}
+
+impl Default for Net {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the layers of some images put out, as the backward pass needs it.
+#[derive(Debug, Default, Clone)]
+pub struct Activations {
+    background: Vec<BackgroundMask>,
+    s2: AlignedVec<S2Units>,
+    s2_argmax: AlignedVec<S2Argmax>,
+    s4: AlignedVec<S4Row>,
+    s4_argmax: AlignedVec<S4Argmax>,
+    c5: AlignedVec<C5Row>,
+    f6: AlignedVec<F6Row>,
+}
+
+/// Buffers of earlier mini-batches, kept to be used again: new memory would have to be cleared, by the system and by us.
+static SPARE: Mutex<Vec<Activations>> = Mutex::new(Vec::new());
+/// How many are kept: one mini-batch is under way at a time, seldom two.
+const SPARES: usize = 2;
+
+impl Drop for Activations {
+    fn drop(&mut self) {
+        if let Ok(mut spare) = SPARE.try_lock()
+            && spare.len() < SPARES
+        {
+            spare.push(std::mem::take(self));
+        }
+    }
+}
+
+impl Activations {
+    fn of(images: usize) -> Self {
+        let mut activations = SPARE.try_lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
+        activations.resize(images);
+        activations
+    }
+
+    fn resize(&mut self, images: usize) {
+        self.background.resize(images, BackgroundMask::default());
+        self.s2.resize(images);
+        self.s2_argmax.resize(images);
+        self.s4.resize(images);
+        self.s4_argmax.resize(images);
+        self.c5.resize(images);
+        self.f6.resize(images);
+    }
+
+    fn chunks(&mut self) -> impl Iterator<Item = Chunk<'_>> {
+        let Self { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = self;
+        background
+            .chunks_mut(CHUNK)
+            .zip(s2.chunks_mut(CHUNK).zip(s2_argmax.chunks_mut(CHUNK)))
+            .zip(s4.chunks_mut(CHUNK).zip(s4_argmax.chunks_mut(CHUNK)))
+            .zip(c5.chunks_mut(CHUNK).zip(f6.chunks_mut(CHUNK)))
+            .map(|(((background, (s2, s2_argmax)), (s4, s4_argmax)), (c5, f6))| Chunk {
+                background,
+                s2,
+                s2_argmax,
+                s4,
+                s4_argmax,
+                c5,
+                f6,
+            })
+    }
+}
+
+/// A chunk's part of [`Activations`].
+struct Chunk<'a> {
+    background: &'a mut [BackgroundMask],
+    s2: &'a mut [S2Units],
+    s2_argmax: &'a mut [S2Argmax],
+    s4: &'a mut [S4Row],
+    s4_argmax: &'a mut [S4Argmax],
+    c5: &'a mut [C5Row],
+    f6: &'a mut [F6Row],
+}
+
+thread_local! {
+    /// What inference forgets again, kept to be used again.
+    static FORGOTTEN: RefCell<Activations> = RefCell::default();
+}
+
+impl<P: Probe> Net<P> {
+    /// The net on some vectors, with a probe.
+    pub fn with(instruction_set: InstructionSet, probe: P) -> Self {
+        Self { instruction_set, probe }
+    }
+
+    /// Forwards: logits, and what the layers put out.
+    ///
+    /// # Shapes
+    /// images `[batch * 1024]` -> logits `[batch * 10]`
+    ///
+    /// # Panics
+    /// The parameters are not as long as [`LENGTHS`](crate::LENGTHS) says, or there are no whole images.
+    pub fn forward(&self, parameters: &Parameters<&[f32]>, images: &[f32]) -> (Vec<f32>, Activations) {
+        let weights = ForwardWeights::pack(parameters);
+        let images: &[Image] = cast_slice(images);
+        let mut activations = Activations::of(images.len());
+        let mut logits = vec![[0.0; OUTPUT]; images.len()];
+        activations
+            .chunks()
+            .zip(images.chunks(CHUNK))
+            .zip(logits.chunks_mut(CHUNK))
+            .collect::<Vec<_>>()
+            .into_par_iter()
+            .for_each(|((chunk, images), logits)| self.forward_chunk(&weights, images, chunk, logits));
+        (logits.into_flattened(), activations)
+    }
+
+    /// Forwards, for those who want the logits alone.
+    ///
+    /// # Shapes
+    /// images `[batch * 1024]` -> logits `[batch * 10]`
+    ///
+    /// # Panics
+    /// As [`Net::forward`].
+    pub fn infer(&self, parameters: &Parameters<&[f32]>, images: &[f32]) -> Vec<f32> {
+        let weights = ForwardWeights::pack(parameters);
+        let images: &[Image] = cast_slice(images);
+        let mut logits = vec![[0.0; OUTPUT]; images.len()];
+        let infer = |images: &[Image], logits: &mut [[f32; OUTPUT]]| {
+            FORGOTTEN.with_borrow_mut(|activations| {
+                activations.resize(images.len());
+                for chunk in activations.chunks() {
+                    self.forward_chunk(&weights, images, chunk, logits);
+                }
+            });
+        };
+        if images.len() <= CHUNK {
+            infer(images, &mut logits);
+        } else {
+            let chunks = images.par_chunks(CHUNK).zip(logits.par_chunks_mut(CHUNK));
+            chunks.for_each(|(images, logits)| infer(images, logits));
+        }
+        logits.into_flattened()
+    }
+
+    fn forward_chunk(&self, w: &ForwardWeights, images: &[Image], chunk: Chunk, logits: &mut [[f32; OUTPUT]]) {
+        let Chunk { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = chunk;
+        let (set, probe) = (self.instruction_set, &self.probe);
+        let (mut rows, mut without_background) = (c1_s2::SCRATCH, c3_s4::SCRATCH);
+        // Image by image: what S2 puts out is still in the first-level cache when C3 reads it.
+        let pooled = s2.iter_mut().zip(s2_argmax).zip(s4.iter_mut().zip(s4_argmax)).zip(background);
+        for (image, (((s2, s2_argmax), (s4, s4_argmax)), background)) in images.iter().zip(pooled) {
+            probe.stage(Stage::C1S2Forward, || {
+                let (argmax, scratch, background) = (s2_argmax, &mut rows, &mut *background);
+                set.run(c1_s2::Forward { image, w: &w.c1, s2, argmax, background, scratch });
+            });
+            probe.stage(Stage::C3S4Forward, || {
+                let (argmax, scratch) = (s4_argmax, &mut without_background);
+                set.run(c3_s4::Forward { s2, background, w: &w.c3, s4, argmax, scratch });
+            });
+        }
+        probe.stage(Stage::C5Forward, || set.run(C5Forward { s4, w, c5 }));
+        probe.stage(Stage::F6Forward, || set.run(F6Forward { c5, w, f6 }));
+        probe.stage(Stage::OutputForward, || {
+            let mut sums = CacheAligned([OutputRow::zeroed(); CHUNK]);
+            set.run(OutputForward { f6, w, sums: &mut sums[..logits.len()], logits });
+        });
+    }
+
+    /// Backwards: the gradient of each parameter from the gradient of the logits, and that of the images if wanted.
+    ///
+    /// # Shapes
+    /// logits' gradient `[batch * 10]` -> parameters' gradients as [`Parameters`] says, images' gradient `[batch * 1024]`
+    ///
+    /// # Panics
+    /// The lengths do not fit, or `activations` are not those of these images.
+    pub fn backward(
+        &self,
+        parameters: &Parameters<&[f32]>,
+        images: &[f32],
+        activations: &Activations,
+        logits_grad: &[f32],
+        with_images: bool,
+    ) -> (Parameters<Vec<f32>>, Option<Vec<f32>>) {
+        let weights = BackwardWeights::pack(parameters);
+        let count = images.len() / INPUT;
+        assert!(count * INPUT == images.len() && count * OUTPUT == logits_grad.len() && count == activations.s2.len());
+        let mut grads = DenseGrads {
+            c5: AlignedVec::zeros(count),
+            f6: AlignedVec::zeros(count),
+            output: pad_rows(logits_grad, OUTPUT),
+        };
+        let mut image_grad = if with_images { vec![0.0; images.len()] } else { Vec::new() };
+        let image_grads = cast_slice_mut(&mut image_grad).chunks_mut(CHUNK).map(Some);
+        let chunks: Vec<_> = grads
+            .output
+            .chunks(CHUNK)
+            .zip(grads.f6.chunks_mut(CHUNK).zip(grads.c5.chunks_mut(CHUNK)))
+            .zip(image_grads.chain(std::iter::repeat_with(|| None)))
+            .enumerate()
+            .map(|(index, ((output_grad, (f6_grad, c5_grad)), image_grad))| BackwardChunk {
+                first: index * CHUNK,
+                images,
+                output_grad,
+                f6_grad,
+                c5_grad,
+                image_grad,
+            })
+            .collect();
+        let sums: Vec<_> =
+            chunks.into_par_iter().map(|chunk| self.backward_chunk(&weights, activations, chunk)).collect();
+        let mut total = ConvGrads::zeroed();
+        for sums in &sums {
+            total.add(sums);
+        }
+        (self.parameter_grads(activations, &grads, &total), with_images.then_some(image_grad))
+    }
+
+    /// The sums of the convolutions over a chunk's images. The gradients of F6, C5 and the images are written.
+    fn backward_chunk(&self, w: &BackwardWeights, activations: &Activations, chunk: BackwardChunk) -> Box<ConvGrads> {
+        let BackwardChunk { first, images, output_grad, f6_grad, c5_grad, mut image_grad } = chunk;
+        let (set, probe) = (self.instruction_set, &self.probe);
+        let range = first..first + output_grad.len();
+        let mut sums = zeroed_box::<ConvGrads>();
+        let f6 = &activations.f6[range.clone()];
+        probe.stage(Stage::OutputBackward, || set.run(OutputBackward { output_grad, w, f6, f6_grad }));
+        let c5 = &activations.c5[range.clone()];
+        probe.stage(Stage::F6Backward, || set.run(F6Backward { f6_grad, w, c5, c5_grad }));
+        let s4 = &activations.s4[range.clone()];
+        let mut s4_grad = CacheAligned([S4Row::zeroed(); CHUNK]);
+        let s4_grad = &mut s4_grad[..range.len()];
+        probe.stage(Stage::C5Backward, || set.run(C5Backward { c5_grad, w, s4, s4_grad }));
+        let mut s2_grad = CacheAligned(S2Units::zeroed());
+        for (index, s4_grad) in range.clone().zip(s4_grad) {
+            probe.stage(Stage::C3S4Backward, || {
+                set.run(c3_s4::Backward {
+                    s4_grad,
+                    argmax: &activations.s4_argmax[index],
+                    s2: &activations.s2[index],
+                    weight: &w.c3,
+                    s2_grad: &mut s2_grad,
+                    weight_grad: &mut sums.c3,
+                    bias_grad: &mut sums.c3_bias,
+                });
+            });
+            probe.stage(Stage::C1S2Backward, || {
+                let mut padded;
+                let image = if let Some(image) = images[index * INPUT..].first_chunk() {
+                    image
+                } else {
+                    padded = [0.0; INPUT + C1_ROW];
+                    padded[..INPUT].copy_from_slice(&images[index * INPUT..]);
+                    &padded
+                };
+                set.run(c1_s2::Backward {
+                    image,
+                    background: &activations.background[index],
+                    s2_grad: &s2_grad,
+                    argmax: &activations.s2_argmax[index],
+                    weight_grad: &mut sums.c1,
+                    bias_grad: &mut sums.c1_bias,
+                });
+            });
+            if let Some(image_grads) = &mut image_grad {
+                c1_s2::image_grad(&s2_grad, &activations.s2_argmax[index], w.c1, &mut image_grads[index - first]);
+            }
+        }
+        sums
+    }
+
+    /// All gradients in Burn's layout.
+    fn parameter_grads(
+        &self,
+        activations: &Activations,
+        grads: &DenseGrads,
+        convolutions: &ConvGrads,
+    ) -> Parameters<Vec<f32>> {
+        let (set, probe) = (self.instruction_set, &self.probe);
+        let (c5, (f6, output)) = rayon::join(
+            || {
+                let (a, b) = (&*grads.c5, &*activations.s4);
+                // SAFETY: `WeightGrad` writes each row that it is given, and the groups are all rows.
+                unsafe {
+                    written(C5, |rows| {
+                        rows.par_chunks_mut(C5_GROUP).enumerate().for_each(|(group, out)| {
+                            let first = group * C5_GROUP;
+                            probe.stage(Stage::C5Backward, || set.run(WeightGrad { out, first, a, b }));
+                        });
+                    })
+                }
+            },
+            || {
+                let (a, b) = (&*activations.c5, &*grads.f6);
+                // SAFETY: `WeightGrad` writes each row that it is given.
+                let f6 = unsafe {
+                    written(C5, |out| probe.stage(Stage::F6Backward, || set.run(WeightGrad { out, first: 0, a, b })))
+                };
+                let (a, b) = (&*activations.f6, &*grads.output);
+                // SAFETY: `WeightGrad` writes each row that it is given.
+                let output = unsafe {
+                    written(F6, |out| {
+                        probe.stage(Stage::OutputBackward, || set.run(WeightGrad { out, first: 0, a, b }));
+                    })
+                };
+                (f6, output)
+            },
+        );
+        Parameters {
+            c1: convolutions.unpack_c1(),
+            c3: convolutions.unpack_c3(),
+            c5: LayerParameters { weight: c5.into_flattened().into_flattened(), bias: bias_grad(&grads.c5, C5) },
+            f6: LayerParameters { weight: unpad_rows(&f6, F6), bias: bias_grad(&grads.f6, F6) },
+            output: LayerParameters { weight: unpad_rows(&output, OUTPUT), bias: bias_grad(&grads.output, OUTPUT) },
+        }
+    }
+}
+
+/// The gradients of the fully connected layers' sums, before ReLU.
+struct DenseGrads {
+    c5: AlignedVec<C5Row>,
+    f6: AlignedVec<F6Row>,
+    output: AlignedVec<OutputRow>,
+}
+
+/// What the backward pass of a chunk works on.
+struct BackwardChunk<'a> {
+    /// The chunk's first image.
+    first: usize,
+    /// All images of the mini-batch.
+    images: &'a [f32],
+    output_grad: &'a [OutputRow],
+    f6_grad: &'a mut [F6Row],
+    c5_grad: &'a mut [C5Row],
+    image_grad: Option<&'a mut [Image]>,
+}
+
+/// A matrix that `write` fills. New memory need not be cleared first.
+///
+/// # Safety
+/// `write` writes every row.
+unsafe fn written<const B: usize>(rows: usize, write: impl FnOnce(&mut [MaybeUninit<Row<B>>])) -> Vec<Row<B>> {
+    let mut matrix = Vec::with_capacity(rows);
+    write(&mut matrix.spare_capacity_mut()[..rows]);
+    // SAFETY: there is room for them, and the caller vouches for the rest.
+    unsafe { matrix.set_len(rows) };
+    matrix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        probe::StageTimer,
+        testing::{assert_close, images, noise, parameters},
+    };
+
+    /// More images than a list of non-zero values holds, and a last chunk that is not whole.
+    const IMAGES: usize = 131;
+
+    #[test]
+    fn all_instruction_sets_give_the_same_results() {
+        let parameters = parameters();
+        let parameters = parameters.as_ref().map(Vec::as_slice);
+        let images = images(IMAGES);
+        let logits_grad = noise(70, IMAGES * OUTPUT);
+        let results: Vec<_> = InstructionSet::available()
+            .into_iter()
+            .map(|set| {
+                let net = Net::with(set, ());
+                let (logits, activations) = net.forward(&parameters, &images);
+                assert_eq!(logits, net.infer(&parameters, &images));
+                let (grads, image_grad) = net.backward(&parameters, &images, &activations, &logits_grad, true);
+                (set.name(), logits, grads.into_array(), image_grad.unwrap_or_default())
+            })
+            .collect();
+        let widened = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+        let (_, logits, grads, image_grad) = &results[0];
+        for result in &results[1..] {
+            assert_close(&format!("logits with {}", result.0), result.1.clone(), widened(logits));
+            for (index, (grad, expected)) in result.2.iter().zip(grads).enumerate() {
+                assert_close(&format!("gradient {index} with {}", result.0), grad.clone(), widened(expected));
+            }
+            assert_close(&format!("image gradient with {}", result.0), result.3.clone(), widened(image_grad));
+        }
+    }
+
+    #[test]
+    fn a_probe_changes_nothing_and_sees_every_stage() {
+        let parameters = parameters();
+        let parameters = parameters.as_ref().map(Vec::as_slice);
+        let (images, logits_grad) = (images(20), noise(70, 20 * OUTPUT));
+        let timer = StageTimer::default();
+        let probed = Net::with(InstructionSet::detect(), &timer);
+        let (logits, activations) = probed.forward(&parameters, &images);
+        let (grads, _) = probed.backward(&parameters, &images, &activations, &logits_grad, false);
+        assert!(Stage::ALL.into_iter().all(|stage| !timer.take(stage).is_zero()));
+        let (expected, activations) = Net::new().forward(&parameters, &images);
+        assert_eq!(logits, expected);
+        assert_eq!(grads, Net::new().backward(&parameters, &images, &activations, &logits_grad, false).0);
+    }
+
+    #[test]
+    fn an_empty_mini_batch_has_no_logits() {
+        let parameters = parameters();
+        assert_eq!(Net::new().infer(&parameters.as_ref().map(Vec::as_slice), &[]), []);
+    }
+}

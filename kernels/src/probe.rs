@@ -1,0 +1,113 @@
+//! Where the time of a pass goes, layer by layer, measured in the pass itself.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use crate::shapes::{C1_MAPS, C3_MAPS, C5, F6, OUTPUT, S4, TAPS};
+
+/// A layer in one direction. Backwards the gradients of inputs, weights and biases are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are called what they are")]
+pub enum Stage {
+    C1S2Forward,
+    C3S4Forward,
+    C5Forward,
+    F6Forward,
+    OutputForward,
+    OutputBackward,
+    F6Backward,
+    C5Backward,
+    C3S4Backward,
+    C1S2Backward,
+}
+
+impl Stage {
+    /// All stages, in the order of a step of training.
+    pub const ALL: [Self; 10] = [
+        Self::C1S2Forward,
+        Self::C3S4Forward,
+        Self::C5Forward,
+        Self::F6Forward,
+        Self::OutputForward,
+        Self::OutputBackward,
+        Self::F6Backward,
+        Self::C5Backward,
+        Self::C3S4Backward,
+        Self::C1S2Backward,
+    ];
+
+    /// The layers and the direction.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::C1S2Forward => "C1 + S2 forward",
+            Self::C3S4Forward => "C3 + S4 forward",
+            Self::C5Forward => "C5 forward",
+            Self::F6Forward => "F6 forward",
+            Self::OutputForward => "output forward",
+            Self::OutputBackward => "output backward",
+            Self::F6Backward => "F6 backward",
+            Self::C5Backward => "C5 backward",
+            Self::C3S4Backward => "C3 + S4 backward",
+            Self::C1S2Backward => "C1 + S2 backward",
+        }
+    }
+
+    /// The multiply-adds of the stage's textbook form for an image, whatever is left out here. C1 has no gradient of its
+    /// input.
+    #[must_use]
+    pub fn multiply_adds(self) -> usize {
+        const C1_WORK: usize = 28 * 28 * C1_MAPS * TAPS;
+        const C3_WORK: usize = 10 * 10 * C3_MAPS * C1_MAPS * TAPS;
+        match self {
+            Self::C1S2Forward | Self::C1S2Backward => C1_WORK,
+            Self::C3S4Forward => C3_WORK,
+            Self::C5Forward => S4 * C5,
+            Self::F6Forward => C5 * F6,
+            Self::OutputForward => F6 * OUTPUT,
+            Self::OutputBackward => 2 * F6 * OUTPUT,
+            Self::F6Backward => 2 * C5 * F6,
+            Self::C5Backward => 2 * S4 * C5,
+            Self::C3S4Backward => 2 * C3_WORK,
+        }
+    }
+}
+
+/// Something that is told of each stage while it runs.
+pub trait Probe: Sync {
+    /// Runs a part of a stage.
+    fn stage<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T;
+}
+
+/// No probe: stages just run.
+impl Probe for () {
+    #[inline(always)]
+    fn stage<T>(&self, _: Stage, work: impl FnOnce() -> T) -> T {
+        work()
+    }
+}
+
+/// Adds up the time that each stage takes, over all threads.
+#[derive(Debug, Default)]
+pub struct StageTimer {
+    nanoseconds: [AtomicU64; Stage::ALL.len()],
+}
+
+impl StageTimer {
+    /// The time that a stage has taken since the last call.
+    pub fn take(&self, stage: Stage) -> Duration {
+        Duration::from_nanos(self.nanoseconds[stage as usize].swap(0, Ordering::Relaxed))
+    }
+}
+
+impl Probe for &StageTimer {
+    fn stage<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds[stage as usize].fetch_add(nanoseconds, Ordering::Relaxed);
+        result
+    }
+}

@@ -1,0 +1,37 @@
+//! What the kernels are written with: sixteen values at a time, whatever the processor's vectors are.
+
+mod aligned;
+mod dispatch;
+mod f32x16;
+pub mod matmul;
+
+pub use self::{
+    aligned::{AlignedVec, CacheAligned},
+    dispatch::{InstructionSet, Kernel},
+    f32x16::{F32x8, F32x16, LANES, is_nonzero},
+};
+
+/// A row of a matrix in blocks of sixteen values.
+pub type Row<const BLOCKS: usize> = [[f32; LANES]; BLOCKS];
+
+/// Writes a loop's body out for each index below a constant, at most eight or fourteen times. What the index selects can
+/// then stay in registers, which the compiler does not manage for every loop of its own.
+macro_rules! unroll {
+    ($i:ident < $count:expr, $body:block) => {
+        const { assert!($count <= 8) };
+        $crate::simd::unroll!(@ $i, $count, $body, 0 1 2 3 4 5 6 7)
+    };
+    // A long loop takes long to compile.
+    (long $i:ident < $count:expr, $body:block) => {
+        const { assert!($count <= 14) };
+        $crate::simd::unroll!(@ $i, $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    (@ $i:ident, $count:expr, $body:block, $($number:literal)*) => {
+        $(if $number < $count {
+            #[allow(non_upper_case_globals, reason = "it stands for a loop's variable")]
+            const $i: usize = $number;
+            $body
+        })*
+    };
+}
+pub(crate) use unroll;

@@ -1,0 +1,200 @@
+//! Sixteen or eight values at a time: one vector of AVX-512, two of AVX2, four of SSE or NEON.
+//!
+//! Only what is inlined into a kernel may use the processor's vectors, and a closure need not be: so there are loops here
+//! where the rest of the program has iterators.
+
+use macerator::{Scalar, Simd, Vector};
+
+use super::unroll;
+
+/// Values in a [`F32x16`].
+pub const LANES: usize = 16;
+
+/// Sixteen `f32` in `N` vectors of the processor.
+pub type F32x16<S, const N: usize> = F32Lanes<S, N, LANES>;
+/// Eight `f32` in `N` vectors of the processor.
+pub type F32x8<S, const N: usize> = F32Lanes<S, N, 8>;
+
+/// `L` values in `N` vectors of the processor.
+pub struct F32Lanes<S: Simd, const N: usize, const L: usize>([Vector<S, f32>; N]);
+
+impl<S: Simd, const N: usize, const L: usize> Clone for F32Lanes<S, N, L> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: Simd, const N: usize, const L: usize> Copy for F32Lanes<S, N, L> {}
+
+impl<S: Simd, const N: usize, const L: usize> F32Lanes<S, N, L> {
+    /// Values in one vector.
+    const VECTOR: usize = L / N;
+
+    /// How many of these the processor's registers hold, by which tiles are sized: of sixteen values 32 with AVX-512, 8
+    /// with AVX2, 4 with SSE.
+    pub const REGISTERS: usize = if Self::VECTOR == 16 { 32 } else { 16 } / N;
+
+    /// What is true of every kernel: `N` vectors are `L` values. The compiler knows the answer.
+    #[inline(always)]
+    fn check_size() {
+        assert!(N * size_of::<Vector<S, f32>>() == L * size_of::<f32>());
+    }
+
+    /// The same value in all lanes.
+    #[inline(always)]
+    pub fn splat(value: f32) -> Self {
+        Self([value.splat(); N])
+    }
+
+    /// One value in the lower half of the lanes, another in the upper half.
+    #[inline(always)]
+    pub fn from_halves(lower: f32, upper: f32) -> Self {
+        let mut both = Self::splat(lower);
+        if N == 1 {
+            let mut is_upper = [0.0; L];
+            is_upper[L / 2..].fill(1.0);
+            let is_upper = Self::load(&is_upper);
+            for i in 0..N {
+                both.0[i] = is_upper.0[i].gt(0.0.splat()).select(upper.splat(), both.0[i]);
+            }
+        } else {
+            for i in N / 2..N {
+                both.0[i] = upper.splat();
+            }
+        }
+        both
+    }
+
+    /// Reads the values.
+    #[inline(always)]
+    pub fn load(values: &[f32; L]) -> Self {
+        // SAFETY: there are `L` of them.
+        unsafe { Self::load_from(values.as_ptr()) }
+    }
+
+    /// Reads `L` values.
+    ///
+    /// # Safety
+    /// They can be read.
+    #[inline(always)]
+    pub unsafe fn load_from(values: *const f32) -> Self {
+        Self::check_size();
+        let mut loaded = Self::splat(0.0);
+        for i in 0..N {
+            // A plain read: macerator's is not always inlined.
+            // SAFETY: a vector is plain data, `VECTOR` values long, and the caller vouches for `N` of them.
+            loaded.0[i] = unsafe { values.add(i * Self::VECTOR).cast::<Vector<S, f32>>().read_unaligned() };
+        }
+        loaded
+    }
+
+    /// Writes the values.
+    #[inline(always)]
+    pub fn store(self, to: &mut [f32; L]) {
+        // SAFETY: there is room for `L` values, which nobody else uses.
+        unsafe { self.store_to(to.as_mut_ptr()) }
+    }
+
+    /// Writes `L` values.
+    ///
+    /// # Safety
+    /// They can be written.
+    #[inline(always)]
+    pub unsafe fn store_to(self, to: *mut f32) {
+        Self::check_size();
+        for i in 0..N {
+            // SAFETY: as in `load_from`.
+            unsafe { to.add(i * Self::VECTOR).cast::<Vector<S, f32>>().write_unaligned(self.0[i]) };
+        }
+    }
+
+    /// `self * factor + summand`, rounded once where the processor can.
+    #[inline(always)]
+    pub fn mul_add(self, factor: Self, mut summand: Self) -> Self {
+        for i in 0..N {
+            summand.0[i] = self.0[i].mul_add(factor.0[i], summand.0[i]);
+        }
+        summand
+    }
+
+    /// `self + other`
+    #[inline(always)]
+    pub fn add(mut self, other: Self) -> Self {
+        for i in 0..N {
+            self.0[i] += other.0[i];
+        }
+        self
+    }
+
+    /// `self - other`
+    #[inline(always)]
+    pub fn sub(mut self, other: Self) -> Self {
+        for i in 0..N {
+            self.0[i] -= other.0[i];
+        }
+        self
+    }
+
+    /// In each lane the larger value with its index; of equals the first, and a NaN before any number, as Burn's pooling
+    /// has it.
+    #[inline(always)]
+    pub fn max_with_index(mut self, mut index: Self, other: Self, other_index: Self) -> (Self, Self) {
+        for i in 0..N {
+            let (mine, others) = (self.0[i], other.0[i]);
+            // Masks cannot be used twice; the compiler sees that both are one.
+            self.0[i] = (others.gt(mine) | others.ne(others)).select(others, mine);
+            index.0[i] = (others.gt(mine) | others.ne(others)).select(other_index.0[i], index.0[i]);
+        }
+        (self, index)
+    }
+
+    /// `max(0, self)`, which lets a NaN pass.
+    #[inline(always)]
+    pub fn relu(self) -> Self {
+        self.relu_grad(self)
+    }
+
+    /// The derivative of ReLU: in each lane `self` where the unit's output is above zero or NaN, else 0.
+    #[inline(always)]
+    pub fn relu_grad(mut self, output: Self) -> Self {
+        let zero = 0.0.splat();
+        for i in 0..N {
+            let passes = output.0[i].gt(zero) | output.0[i].ne(output.0[i]);
+            self.0[i] = passes.select(self.0[i], zero);
+        }
+        self
+    }
+
+    /// In each lane 0 where the value is subnormal.
+    #[inline(always)]
+    pub fn flush_subnormal(mut self) -> Self {
+        let (zero, least): (Vector<S, f32>, Vector<S, f32>) = (0.0.splat(), f32::MIN_POSITIVE.splat());
+        let most: Vector<S, f32> = (-f32::MIN_POSITIVE).splat();
+        for i in 0..N {
+            let x = self.0[i];
+            self.0[i] = (x.ge(least) | x.le(most) | x.ne(x)).select(x, zero);
+        }
+        self
+    }
+}
+
+impl<S: Simd, const N: usize> F32x16<S, N> {
+    /// The sum of the sixteen values.
+    #[inline(always)]
+    pub fn sum(self) -> f32 {
+        let mut values = [0.0; LANES];
+        self.store(&mut values);
+        let mut quarter = [0.0; 4];
+        unroll!(i < 4, {
+            quarter[i] = (values[i] + values[i + 4]) + (values[i + 8] + values[i + 12]);
+        });
+        (quarter[0] + quarter[2]) + (quarter[1] + quarter[3])
+    }
+}
+
+/// Whether a value is not zero. NaN counts as non-zero.
+#[inline(always)]
+pub fn is_nonzero(value: f32) -> bool {
+    value.to_bits() << 1 != 0
+}
