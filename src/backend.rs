@@ -4,7 +4,10 @@
 
 use std::borrow::Cow;
 
-use burn::tensor::{Device, Tensor};
+use burn::{
+    backend::DispatchDevice,
+    tensor::{Device, Tensor},
+};
 use serde::Serialize;
 
 use crate::{Error, Result, panics};
@@ -75,11 +78,28 @@ impl Backend {
         panics::catch(|| find(self.name)).unwrap_or_default()
     }
 
-    /// Whether its tensors lie in this process's memory, where the fused operators can reach them.
-    #[must_use]
-    pub fn is_host(&self) -> bool {
-        matches!(self.name, "flex" | "ndarray")
+    /// Whether it is compiled in and finds a device on every machine.
+    fn is_everywhere(&self) -> bool {
+        self.compiled && self.needs.is_empty()
     }
+}
+
+/// Whether a device's tensors lie in this process's memory, where the fused operators can reach them. Autodiff makes no
+/// difference.
+#[must_use]
+pub fn is_host(device: &Device) -> bool {
+    fn is_host(device: &DispatchDevice) -> bool {
+        match device {
+            #[cfg(feature = "flex")]
+            DispatchDevice::Flex(_) => true,
+            #[cfg(feature = "ndarray")]
+            DispatchDevice::NdArray(_) => true,
+            DispatchDevice::Autodiff(inner) => is_host(inner),
+            #[allow(unreachable_patterns, reason = "there are others where GPU backends are compiled in")]
+            _ => false,
+        }
+    }
+    is_host(device.as_dispatch())
 }
 
 /// A device that a backend found.
@@ -154,7 +174,7 @@ pub fn select(name: &str) -> Result<FoundDevice> {
 
 /// What to do about a backend that does not work.
 fn elsewhere(but: &str) -> String {
-    let others = names(|b| b.compiled && b.is_host() && b.name != but);
+    let others = names(|b| b.is_everywhere() && b.name != but);
     let try_these = if others.is_empty() { AUTO.to_owned() } else { others };
     format!("Use another one with --backend ({try_these}); `lenet backends` lists what is available")
 }
@@ -170,14 +190,14 @@ fn auto() -> Result<FoundDevice> {
             return Ok(found);
         }
     }
-    BACKENDS.iter().find(|b| b.compiled && b.needs.is_empty()).and_then(|b| b.devices().into_iter().next()).ok_or_else(
-        || Error::Backend("no GPU was found, and no CPU backend is compiled in: add --features flex".into()),
-    )
+    BACKENDS.iter().find(|b| b.is_everywhere()).and_then(|b| b.devices().into_iter().next()).ok_or_else(|| {
+        Error::Backend("no GPU was found, and no CPU backend is compiled in: add --features flex".into())
+    })
 }
 
 /// Has a device compute something, since a driver that is found need not work.
 fn try_out(found: &FoundDevice, backend: &Backend) -> Result<()> {
-    if backend.is_host() {
+    if is_host(&found.device) {
         return Ok(());
     }
     let expected = 8.0 * 1.0_f32.exp();
@@ -204,12 +224,12 @@ fn try_out(found: &FoundDevice, backend: &Backend) -> Result<()> {
 /// a device.
 #[must_use]
 pub fn default_for_burn() -> Option<&'static str> {
-    BACKENDS.iter().find(|b| b.compiled && b.needs.is_empty()).map(|b| b.name)
+    BACKENDS.iter().find(|b| b.is_everywhere()).map(|b| b.name)
 }
 
 /// The device of the first CPU backend that was compiled in.
 pub(crate) fn host() -> Option<Device> {
-    BACKENDS.iter().filter(|b| b.compiled && b.is_host()).find_map(|b| Some(find(b.name).pop()?.device))
+    BACKENDS.iter().filter(|b| b.is_everywhere()).flat_map(|b| find(b.name)).map(|found| found.device).find(is_host)
 }
 
 fn find(name: &'static str) -> Vec<FoundDevice> {

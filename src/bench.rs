@@ -5,7 +5,6 @@ use std::time::Instant;
 use burn::{data::dataloader::DataLoader, tensor::Device, train::TrainStep};
 use serde::Serialize;
 
-pub use crate::ops::stages::{STAGES, Stage, with_stage};
 use crate::{
     Error, Result,
     backend::FoundDevice,

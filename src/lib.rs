@@ -6,7 +6,9 @@
 //! - [`enum@Error`], [`panics`], [`terminal`]: messages for people. `files`: atomic writes and checksums.
 //! - [`backend`]: from the name of a backend to a device that works.
 //! - [`config`]: the TOML file, its defaults and checks, and the learning rate's schedule.
-//! - [`model`]: the net as a Burn module. On the CPU, fused operators compute it.
+//! - `fused`: the net, the loss and the optimizer's step as one operator each, for the CPU; over the crate
+//!   [`lenet_kernels`].
+//! - [`model`]: the net as a Burn module.
 //! - [`data`]: from files to images to mini-batches.
 //! - [`evaluation`]: loss, accuracy, confusion, calibration and misses of a net on labelled images.
 //! - [`report`]: what a run measured, as in `report.json`.
@@ -29,9 +31,9 @@ pub mod data;
 mod error;
 pub mod evaluation;
 mod files;
+mod fused;
 pub mod inference;
 pub mod model;
-mod ops;
 pub mod page;
 pub mod panics;
 pub mod picture;

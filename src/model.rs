@@ -1,5 +1,5 @@
 //! The net, by the layer names of `LeCun` et al. 1998, section II.B (<http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf>),
-//! with the report's changes: `ReLU` for the sigmoids, maximum for the averages, every map of S2 into every map of C3.
+//! with the assignment's changes: ReLU for the sigmoids, maximum for the averages, every map of S2 into every map of C3.
 
 use std::{
     path::Path,
@@ -7,6 +7,7 @@ use std::{
 };
 
 use burn::{
+    backend::DispatchTensor,
     module::{ModuleVisitor, Param},
     nn::{
         Linear, LinearConfig, Relu,
@@ -18,16 +19,16 @@ use burn::{
     tensor::activation::softmax,
 };
 
+use lenet_kernels::{LayerParameters, Parameters};
+
 use crate::{
     Error, Result, backend,
     config::{LossConfig, Operators},
-    ops,
+    fused,
 };
 
-/// Rows and columns of the input.
-pub const INPUT_SIDE: usize = 32;
-/// Numbers that are learned.
-pub const PARAMETERS: usize = 61_706;
+/// How many values are learned.
+pub const PARAMETER_COUNT: usize = 61_706;
 
 /// Burn's CPU backends draw from one generator for the whole process: seeding and drawing must not interleave.
 static DRAWING: Mutex<()> = Mutex::new(());
@@ -60,7 +61,7 @@ pub struct LeNet5 {
     pub operators: Operators,
 }
 
-/// What each layer puts out, after `ReLU`.
+/// The output of each layer, after ReLU.
 #[derive(Debug, Clone)]
 pub struct Layers {
     /// `[batch, 6, 28, 28]`
@@ -80,7 +81,7 @@ pub struct Layers {
 }
 
 impl LeNet5 {
-    /// A net with random parameters, U(±1/√fan-in), drawn from the device's seed when they are first used.
+    /// A net with random parameters, U(±1/√fan-in), drawn with the device's seed when they are first used.
     #[must_use]
     pub fn new(device: &Device) -> Self {
         Self {
@@ -97,7 +98,7 @@ impl LeNet5 {
         }
     }
 
-    /// A net whose parameters are drawn from `seed` at once: the same ones on every backend.
+    /// A net whose parameters are drawn with `seed` immediately: the same ones on every backend.
     #[must_use]
     pub fn seeded(seed: u64, device: &Device) -> Self {
         let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +106,7 @@ impl LeNet5 {
         host.seed(seed);
         // Parameters are lazy: taking a record draws them, in the order of the layers.
         let record = Self::new(&host).into_record();
-        // The record is one of this very net.
+        // It is a record of this very net.
         Self::new(device).try_load_record(record).unwrap_or_else(|_| Self::new(device))
     }
 
@@ -128,18 +129,30 @@ impl LeNet5 {
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let fused = match self.operators {
-            Operators::Fused => ops::forward(self, &images),
+            Operators::Fused => self.parameters().and_then(|parameters| fused::forward(&images, parameters)),
             Operators::Composed => None,
         };
-        fused.unwrap_or_else(|| self.compose(images))
+        fused.unwrap_or_else(|| self.layers(images).output)
     }
 
-    /// Logits by Burn's own operators.
-    fn compose(&self, images: Tensor<4>) -> Tensor<2> {
-        self.layers(images).output
+    /// The parameters as the fused operator takes them; `None` if a layer has no bias.
+    fn parameters(&self) -> Option<Parameters<DispatchTensor>> {
+        fn layer<const D: usize>(
+            weight: &Param<Tensor<D>>,
+            bias: Option<&Param<Tensor<1>>>,
+        ) -> Option<LayerParameters<DispatchTensor>> {
+            Some(LayerParameters { weight: weight.val().into_dispatch(), bias: bias?.val().into_dispatch() })
+        }
+        Some(Parameters {
+            c1: layer(&self.c1.weight, self.c1.bias.as_ref())?,
+            c3: layer(&self.c3.weight, self.c3.bias.as_ref())?,
+            c5: layer(&self.c5.weight, self.c5.bias.as_ref())?,
+            f6: layer(&self.f6.weight, self.f6.bias.as_ref())?,
+            output: layer(&self.output.weight, self.output.bias.as_ref())?,
+        })
     }
 
-    /// What each layer puts out, by Burn's own operators.
+    /// The output of each layer, by Burn's own operators.
     ///
     /// # Shapes
     /// images `[batch, 1, 32, 32]`; the outputs as [`Layers`] says
@@ -172,7 +185,7 @@ impl LeNet5 {
         let net = Self::new(device).try_load_record(read_record(path)?).map_err(|e| wrong_record(path, &e))?;
         let mut finite = AllFinite(Ok(true));
         net.visit(&mut finite);
-        let reason = "holds values that are no finite numbers; it may be damaged: train again".to_owned();
+        let reason = "holds values that are not finite numbers; it may be damaged: train again".to_owned();
         if finite.0? { Ok(net) } else { Err(Error::Record { path: path.to_owned(), reason }) }
     }
 }

@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 
-use crate::ops::on_host;
+use crate::backend::is_host;
 
 /// Runs `work` on one of the pool's threads, and keeps the others awake meanwhile if the work is theirs: on a GPU it is not.
 ///
 /// A step of training has serial parts of some tens of microseconds between parallel ones. A thread that falls asleep in
 /// them has to be woken by the system each time, which takes as long again.
 pub(crate) fn run<T: Send>(device: &Device, work: impl FnOnce() -> T + Send) -> T {
-    let others = if on_host(device) { rayon::current_num_threads() - 1 } else { 0 };
+    let others = if is_host(device) { rayon::current_num_threads() - 1 } else { 0 };
     let done = AtomicBool::new(false);
     rayon::scope(|scope| {
         for _ in 0..others {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::Config,
     evaluation::{DeadUnits, Evaluation},
-    model::PARAMETERS,
+    model::PARAMETER_COUNT,
 };
 
 /// The version of Burn that this program is built on, as `Cargo.toml` pins it.
@@ -121,7 +121,7 @@ impl Report {
             hardware: String::new(),
             seed: config.seed,
             versions: Versions { lenet: env!("CARGO_PKG_VERSION").into(), burn: BURN.into() },
-            parameters: PARAMETERS,
+            parameters: PARAMETER_COUNT,
             train_images,
             valid_images,
             epochs: Vec::new(),

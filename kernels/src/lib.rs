@@ -44,6 +44,6 @@ pub use self::{
     parameters::{LENGTHS, LayerParameters, Parameters},
     probe::{Probe, Stage, StageTimer},
     sgd::SgdStep,
-    shapes::{INPUT, OUTPUT},
+    shapes::{INPUT, INPUT_SIDE, OUTPUT},
     simd::InstructionSet,
 };

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{print, print_json};
 use crate::{
     Result,
-    backend::BACKENDS,
+    backend::{BACKENDS, is_host},
     bench::{Speed, measure},
     config::Operators,
     data::load_mnist,
@@ -24,12 +24,11 @@ impl BenchArgs {
         let (images, _) = load_mnist()?;
         let mut speeds = Vec::new();
         for backend in BACKENDS {
-            let kinds: &[_] =
-                if backend.is_host() { &[Operators::Fused, Operators::Composed] } else { &[Operators::Composed] };
             for found in backend.devices() {
-                for operators in kinds {
+                let fused = is_host(&found.device).then_some(Operators::Fused);
+                for operators in fused.into_iter().chain([Operators::Composed]) {
                     say(format!("measuring {} {operators:?} …", found.name));
-                    match measure(&found, *operators, &images) {
+                    match measure(&found, operators, &images) {
                         Ok(speed) => speeds.push(speed),
                         Err(error) => say(format!("{}: {error}", found.name)),
                     }

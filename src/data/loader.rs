@@ -15,9 +15,10 @@ use burn::{
     },
     prelude::*,
 };
+use lenet_kernels::INPUT_SIDE;
 
 use super::{IMAGE_SIDE, ImageSet, PIXELS};
-use crate::{config::Scale, model::INPUT_SIDE};
+use crate::config::Scale;
 
 /// Mean and standard deviation of MNIST's training pixels, scaled to 0 to 1.
 ///

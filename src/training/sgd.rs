@@ -9,12 +9,12 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
+use lenet_kernels::SgdStep;
+
 use crate::{
+    backend::is_host,
     config::{Operators, OptimizerConfig},
-    ops::{
-        descent::{self, Stride},
-        on_host,
-    },
+    fused::sgd::sgd_step,
 };
 
 /// The optimizer for a net on a device: SGD as in textbooks, without the dampening of 0.1 that is Burn's default for
@@ -23,7 +23,7 @@ pub(crate) fn optimizer(config: &OptimizerConfig, operators: Operators, device: 
     #[expect(clippy::cast_possible_truncation, reason = "Burn's gradients and decay are f32")]
     let (decay, clip) = (config.weight_decay as f32, config.clip_norm as f32);
     let clipping = (clip > 0.0).then_some(GradientClippingConfig::Norm(clip));
-    if operators == Operators::Fused && on_host(device) {
+    if operators == Operators::Fused && is_host(device) {
         let optimizer = ModuleOptimizer::from(Sgd(config.clone()));
         return match clipping {
             Some(clipping) => optimizer.with_grad_clipping(clipping.init()),
@@ -76,13 +76,13 @@ impl Optimizer for Sgd {
     ) -> (Tensor<D>, Option<Velocity<D>>) {
         let velocity = state.and_then(|state| state.0).unwrap_or_else(|| gradient.zeros_like());
         #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
-        let stride = Stride {
+        let step = SgdStep {
             learning_rate: learning_rate as f32,
             momentum: self.0.momentum as f32,
             nesterov: self.0.nesterov,
             weight_decay: self.0.weight_decay as f32,
         };
-        let (weights, velocity) = descent::descend(weights, gradient, velocity, stride);
+        let (weights, velocity) = sgd_step(weights, gradient, velocity, step);
         (weights, Some(Velocity((self.0.momentum > 0.0).then_some(velocity))))
     }
 
@@ -160,9 +160,8 @@ mod tests {
     #[test]
     fn a_subnormal_velocity_becomes_zero() {
         let tensor = |values: [f32; 3]| Tensor::<1>::from_data(TensorData::from(values), &Device::flex());
-        let stride = Stride { learning_rate: 1.0, momentum: 0.5, nesterov: false, weight_decay: 0.0 };
-        let (weights, velocity) =
-            descent::descend(tensor([1.0; 3]), tensor([0.0; 3]), tensor([2e-38, -4e-38, f32::NAN]), stride);
+        let step = SgdStep { learning_rate: 1.0, momentum: 0.5, nesterov: false, weight_decay: 0.0 };
+        let (weights, velocity) = sgd_step(tensor([1.0; 3]), tensor([0.0; 3]), tensor([2e-38, -4e-38, f32::NAN]), step);
         let velocity: Vec<f32> = velocity.into_data().iter().collect();
         assert_eq!(velocity[..2], [0.0, -2e-38]);
         assert!(velocity[2].is_nan() && weights.into_data().iter::<f32>().last().is_some_and(f32::is_nan));

@@ -8,11 +8,12 @@ use burn::{
 };
 
 use crate::{
+    backend::is_host,
     config::{Operators, Reduction},
     data::Batch,
     evaluation::{argmax, rows},
+    fused::cross_entropy,
     model::LeNet5,
-    ops::{cross_entropy, on_host},
 };
 
 /// What a step on a mini-batch returns.
@@ -85,7 +86,7 @@ impl LeNet5 {
                 .forward(logits.clone(), targets.clone())
         };
         let images = targets.dims()[0];
-        let labels = if on_host(&logits.device()) { labels(&targets) } else { None };
+        let labels = if is_host(&logits.device()) { labels(&targets) } else { None };
         let loss = match (&labels, self.operators) {
             (Some(labels), Operators::Fused) => cross_entropy::mean(&logits, labels, smoothing),
             _ => None,

@@ -8,7 +8,7 @@ use burn::{
 };
 use lenet::{
     data::images_tensor,
-    model::{LeNet5, PARAMETERS},
+    model::{LeNet5, PARAMETER_COUNT},
 };
 
 use crate::common::{parameter_bits, splits};
@@ -27,7 +27,7 @@ fn every_layer_has_the_papers_number_of_parameters() {
     ];
     assert_eq!(layers, [156, 0, 2_416, 0, 48_120, 10_164, 850]);
     assert_eq!(net.num_params(), 61_706);
-    assert_eq!(PARAMETERS, 61_706);
+    assert_eq!(PARAMETER_COUNT, 61_706);
 }
 
 #[test]

@@ -237,7 +237,7 @@ fn a_damaged_model_is_detected() {
     assert!(run.contains("is not the file that training wrote") && record.is_ok(), "{run}");
     fs::write(&model, &good).unwrap();
     poison(&model, f32::NAN);
-    assert!(load_both().1.unwrap_err().to_string().contains("no finite numbers"));
+    assert!(load_both().1.unwrap_err().to_string().contains("not finite numbers"));
     fs::write(&model, &good[..good.len() / 2]).unwrap();
     assert!(load_both().1.unwrap_err().to_string().contains("may be damaged"));
     fs::write(&model, b"").unwrap();

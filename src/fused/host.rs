@@ -1,0 +1,75 @@
+//! The tensors of Burn's CPU backends as slices.
+
+#[cfg(feature = "flex")]
+use burn::backend::Flex;
+#[cfg(feature = "ndarray")]
+use burn::backend::{NdArray, TensorMetadata};
+use burn::{
+    backend::{Backend, tensor::FloatTensor},
+    prelude::*,
+    tensor::DType,
+};
+
+/// A backend whose tensors are plain values in this process's memory.
+pub trait Host: Backend {
+    /// The values of a contiguous tensor, row by row; `None` if they are not `f32`.
+    fn values(tensor: &FloatTensor<Self>) -> Option<&[f32]>;
+    /// The same, to be changed; they are copied first where another tensor shares them.
+    fn values_mut(tensor: &mut FloatTensor<Self>) -> Option<&mut [f32]>;
+    /// The same tensor with its values row by row.
+    fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// A tensor of these values.
+    fn tensor(values: Vec<f32>, shape: Shape) -> FloatTensor<Self>;
+}
+
+#[cfg(feature = "flex")]
+impl Host for Flex {
+    fn values(tensor: &FloatTensor<Self>) -> Option<&[f32]> {
+        tensor.as_slice()
+    }
+
+    fn values_mut(tensor: &mut FloatTensor<Self>) -> Option<&mut [f32]> {
+        let (start, end) = tensor.layout().contiguous_offsets()?;
+        (tensor.dtype() == DType::F32).then(|| &mut tensor.storage_mut()[start..end])
+    }
+
+    fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+        if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+    }
+
+    fn tensor(values: Vec<f32>, shape: Shape) -> FloatTensor<Self> {
+        FloatTensor::<Self>::from_data(TensorData::new(values, shape))
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl Host for NdArray {
+    fn values(tensor: &FloatTensor<Self>) -> Option<&[f32]> {
+        match tensor {
+            burn::backend::ndarray::NdArrayTensor::F32(storage) => storage.view().to_slice(),
+            _ => None,
+        }
+    }
+
+    fn values_mut(tensor: &mut FloatTensor<Self>) -> Option<&mut [f32]> {
+        match tensor {
+            burn::backend::ndarray::NdArrayTensor::F32(storage) => storage.ensure_owned().as_slice_mut(),
+            _ => None,
+        }
+    }
+
+    fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+        use burn::backend::ndarray::NdArrayTensor::F32;
+        match &tensor {
+            F32(storage) if storage.view().to_slice().is_none() => {
+                let values = storage.view().iter().copied().collect();
+                Self::tensor(values, tensor.shape())
+            }
+            _ => tensor,
+        }
+    }
+
+    fn tensor(values: Vec<f32>, shape: Shape) -> FloatTensor<Self> {
+        FloatTensor::<Self>::from_data(TensorData::new(values, shape))
+    }
+}

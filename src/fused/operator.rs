@@ -1,0 +1,180 @@
+//! The whole of LeNet-5 as one operator: Burn's extension of its CPU backends, and the node on the tape.
+
+use std::sync::Arc;
+
+#[cfg(feature = "flex")]
+use burn::backend::Flex;
+#[cfg(feature = "ndarray")]
+use burn::backend::NdArray;
+use burn::{
+    backend::{
+        Autodiff, Backend, Dispatch, DispatchDevice, DispatchTensor, ExtensionType, TensorMetadata,
+        autodiff::{
+            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+            grads::Gradients,
+            ops::{Backward, Ops, OpsKind},
+        },
+        backend_extension,
+        tensor::FloatTensor,
+    },
+    prelude::*,
+    tensor::DType,
+};
+use lenet_kernels::{Activations, INPUT_SIDE, LENGTHS, LayerParameters, Net, OUTPUT, Parameters};
+
+use super::host::Host;
+use crate::backend::is_host;
+
+/// A layer's parameters as tensors of a backend.
+#[derive(ExtensionType)]
+pub struct LayerTensors<B: Backend> {
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
+}
+
+/// Images and [`Parameters`] as tensors of a backend.
+#[derive(ExtensionType)]
+pub struct Inputs<B: Backend> {
+    images: FloatTensor<B>,
+    #[extension_type]
+    c1: LayerTensors<B>,
+    #[extension_type]
+    c3: LayerTensors<B>,
+    #[extension_type]
+    c5: LayerTensors<B>,
+    #[extension_type]
+    f6: LayerTensors<B>,
+    #[extension_type]
+    output: LayerTensors<B>,
+}
+
+impl<B: Backend> Inputs<B> {
+    fn new(images: FloatTensor<B>, parameters: Parameters<FloatTensor<B>>) -> Self {
+        let Parameters { c1, c3, c5, f6, output } = parameters;
+        let [c1, c3, c5, f6, output] =
+            [c1, c3, c5, f6, output].map(|LayerParameters { weight, bias }| LayerTensors { weight, bias });
+        Self { images, c1, c3, c5, f6, output }
+    }
+
+    fn into_parts(self) -> (FloatTensor<B>, Parameters<FloatTensor<B>>) {
+        let Self { images, c1, c3, c5, f6, output } = self;
+        let [c1, c3, c5, f6, output] =
+            [c1, c3, c5, f6, output].map(|LayerTensors { weight, bias }| LayerParameters { weight, bias });
+        (images, Parameters { c1, c3, c5, f6, output })
+    }
+}
+
+/// The operator, as Burn's extension of its backends.
+#[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"), Autodiff)]
+pub trait LeNetOps: Backend {
+    /// LeNet-5 from images to logits, all of `f32`.
+    ///
+    /// # Shapes
+    /// images `[batch, 1, 32, 32]` and parameters as [`Parameters`] says -> `[batch, 10]`
+    fn lenet5(#[extension_type] inputs: Inputs<Self>) -> FloatTensor<Self>;
+}
+
+#[cfg(feature = "flex")]
+impl LeNetOps for Flex {
+    fn lenet5(inputs: Inputs<Self>) -> FloatTensor<Self> {
+        infer(inputs)
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl LeNetOps for NdArray {
+    fn lenet5(inputs: Inputs<Self>) -> FloatTensor<Self> {
+        infer(inputs)
+    }
+}
+
+impl<B: Host, C: CheckpointStrategy> LeNetOps for Autodiff<B, C> {
+    fn lenet5(inputs: Inputs<Self>) -> FloatTensor<Self> {
+        let (images, parameters) = inputs.into_parts();
+        let nodes = with_images(images.node(), parameters.as_ref().map(FloatTensor::<Self>::node));
+        let images = B::contiguous(images.into_primitive());
+        let parameters = parameters.map(|tensor| B::contiguous(tensor.into_primitive()));
+        match LeNetBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let (values, activations) = Net::new().forward(&all_values::<B>(&parameters), values::<B>(&images));
+                prepared.finish((images, parameters, Arc::new(activations)), logits::<B>(values))
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(infer(Inputs::<B>::new(images, parameters))),
+        }
+    }
+}
+
+/// The net without a backward pass to come.
+fn infer<B: Host>(inputs: Inputs<B>) -> FloatTensor<B> {
+    let (images, parameters) = inputs.into_parts();
+    let (images, parameters) = (B::contiguous(images), parameters.map(B::contiguous));
+    logits::<B>(Net::new().infer(&all_values::<B>(&parameters), values::<B>(&images)))
+}
+
+/// A contiguous tensor's values: [`forward`] lets no others through than `f32`.
+fn values<B: Host>(tensor: &FloatTensor<B>) -> &[f32] {
+    B::values(tensor).unwrap_or_default()
+}
+
+fn all_values<B: Host>(parameters: &Parameters<FloatTensor<B>>) -> Parameters<&[f32]> {
+    parameters.as_ref().map(values::<B>)
+}
+
+fn logits<B: Host>(values: Vec<f32>) -> FloatTensor<B> {
+    let batch = values.len() / OUTPUT;
+    B::tensor(values, Shape::new([batch, OUTPUT]))
+}
+
+/// The operator's inputs in the order of its parents on the tape.
+fn with_images<T>(images: T, parameters: Parameters<T>) -> [T; 11] {
+    let [c1, c1_bias, c3, c3_bias, c5, c5_bias, f6, f6_bias, output, output_bias] = parameters.into_array();
+    [images, c1, c1_bias, c3, c3_bias, c5, c5_bias, f6, f6_bias, output, output_bias]
+}
+
+#[derive(Debug)]
+struct LeNetBackward;
+
+impl<B: Host> Backward<B, 11> for LeNetBackward {
+    type State = (FloatTensor<B>, Parameters<FloatTensor<B>>, Arc<Activations>);
+
+    fn backward(self, ops: Ops<Self::State, 11>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (images, parameters, activations) = ops.state;
+        let logits_grad = B::contiguous(gradients.consume::<B>(&ops.node));
+        let (parameter_grads, image_grad) = Net::new().backward(
+            &all_values::<B>(&parameters),
+            values::<B>(&images),
+            &activations,
+            values::<B>(&logits_grad),
+            ops.parents[0].is_some(),
+        );
+        let grads = with_images(image_grad, parameter_grads.map(Some));
+        let shapes = with_images(images.shape(), parameters.map(|tensor| tensor.shape()));
+        for ((node, grad), shape) in ops.parents.into_iter().zip(grads).zip(shapes) {
+            if let (Some(node), Some(grad)) = (node, grad) {
+                gradients.register::<B>(node.id, B::tensor(grad, shape));
+            }
+        }
+    }
+}
+
+/// LeNet-5's logits by the operator; `None` where it does not apply: another backend, values other than `f32`, an empty
+/// batch, other shapes, or images and parameters of which only some are on a tape.
+///
+/// # Shapes
+/// images `[batch, 1, 32, 32]` and parameters as [`Parameters`] says -> `[batch, 10]`
+pub(crate) fn forward(images: &Tensor<4>, parameters: Parameters<DispatchTensor>) -> Option<Tensor<2>> {
+    let device = images.device();
+    let [batch, channels, height, width] = images.dims();
+    let images = images.clone().into_dispatch();
+    let fits = |tensor: &DispatchTensor| {
+        let on_tape = matches!(tensor.device(), DispatchDevice::Autodiff(_));
+        tensor.dtype() == DType::F32 && on_tape == device.is_autodiff()
+    };
+    let applies = is_host(&device)
+        && batch > 0
+        && [channels, height, width] == [1, INPUT_SIDE, INPUT_SIDE]
+        && parameters.as_ref().map(|tensor| tensor.shape().num_elements()) == LENGTHS
+        && fits(&images)
+        && parameters.as_ref().into_array().into_iter().all(fits);
+    applies.then(|| Tensor::from_dispatch(<Dispatch as LeNetOps>::lenet5(Inputs::new(images, parameters))))
+}
