@@ -31,7 +31,7 @@ fn every_layer_has_the_papers_number_of_parameters() {
 }
 
 #[test]
-fn shapes_are_the_reports() {
+fn shapes_are_those_of_the_assignment() {
     let device = Device::flex();
     let net = LeNet5::seeded(1, &device);
     let x = Tensor::<4>::zeros([3, 1, 32, 32], &device);
@@ -71,13 +71,13 @@ impl ModuleMapper for ToF64 {
     }
 }
 
-/// The loss of a small batch of real pictures in f64.
+/// The loss of a small mini-batch of real images in f64.
 fn loss(net: &LeNet5, images: &Tensor<4>, targets: &Tensor<1, Int>) -> Tensor<1> {
     CrossEntropyLossConfig::new().init(&images.device()).forward(net.forward(images.clone()), targets.clone())
 }
 
 /// Every parameter's gradient against the slope of the loss along a random direction, in f64: central differences are
-/// then exact to some 1e-9, unless the step crosses a kink of `ReLU` or of the maximum, which at 1e-6 it does not.
+/// then exact to about 1e-9, unless the step crosses a kink of ReLU or of the maximum, which it does not at 1e-6.
 #[test]
 fn gradients_agree_with_finite_differences() {
     let device = Device::flex().autodiff();

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
     common::{splits, train_quietly},
-    textbook::{Layer, Layers, Outcome, learn, zeros},
+    textbook::{Layer, Layers, Pass, learn, zeros},
 };
 
 /// What a step gives: logits, loss, the ten parameters' gradients and the images'.
@@ -25,13 +25,13 @@ pub fn images(kind: usize, count: usize, seed: u64) -> Vec<f32> {
         0 => {
             let set = &splits().train;
             let first = random.random_range(0..set.len() - count);
-            let pictures = (first..first + count).map(|i| set.image(i)).collect::<Vec<_>>();
-            images_tensor(pictures.into_iter(), set.scale(), &Device::flex()).into_data().iter().collect()
+            let images = (first..first + count).map(|i| set.image(i)).collect::<Vec<_>>();
+            images_tensor(images.into_iter(), set.scale(), &Device::flex()).into_data().iter().collect()
         }
         1 => (0..count * 1024).map(|_| random.random_range(-2.0..2.0)).collect(),
         // Ties in every pooling window.
         2 => (0..count).flat_map(|_| vec![random.random_range(-2.0..2.0); 1024]).collect(),
-        // Paper with a spot of ink here and there, in the corners too.
+        // Background with a spot of foreground here and there, in the corners too.
         3 => (0..count * 1024)
             .map(|_| if random.random_range(0..200) == 0 { random.random_range(-2.0..2.0) } else { -0.4 })
             .collect(),
@@ -82,7 +82,7 @@ fn textbook_step(net: &LeNet5, images: &[f32]) -> Step {
     let mut gradient = zeros(&layers);
     let count = images.len() / 1024;
     let share = 1.0 / count as f64;
-    let outcomes: Vec<Outcome> = images
+    let passes: Vec<Pass> = images
         .chunks(1024)
         .zip(labels(count))
         .map(|(image, label)| {
@@ -99,13 +99,13 @@ fn textbook_step(net: &LeNet5, images: &[f32]) -> Step {
         gradients.push(if index < 3 { layer.weights.clone() } else { transposed(layer) });
         gradients.push(layer.biases.clone());
     }
-    gradients.push(outcomes.iter().flat_map(|o| o.image_gradient.clone()).collect());
+    gradients.push(passes.iter().flat_map(|o| o.image_gradient.clone()).collect());
     for value in gradients.iter_mut().flatten() {
         *value *= share;
     }
     Step {
-        logits: outcomes.iter().flat_map(|o| o.logits.clone()).collect(),
-        loss: outcomes.iter().map(|o| o.loss).sum::<f64>() * share,
+        logits: passes.iter().flat_map(|o| o.logits.clone()).collect(),
+        loss: passes.iter().map(|o| o.loss).sum::<f64>() * share,
         gradients,
     }
 }
@@ -149,7 +149,7 @@ fn net(seed: u64, device: &Device, operators: Operators) -> LeNet5 {
 }
 
 proptest! {
-    // Fixed, because two sums that are all but equal may be rounded to different winners.
+    // Fixed, because rounding may decide which of two nearly equal sums is the maximum.
     #![proptest_config(ProptestConfig { cases: 24, rng_seed: RngSeed::Fixed(5), ..ProptestConfig::default() })]
     #[test]
     fn the_operator_agrees_with_burns_and_with_the_textbook(
@@ -185,7 +185,7 @@ fn the_textbook_agrees_with_finite_differences() {
     // No ties, at which there is no one slope.
     let image: Vec<f64> = images(1, 1, 3).into_iter().map(f64::from).collect();
     let mut gradient = zeros(&layers);
-    let outcome = learn(&layers, &image, 3, &mut gradient);
+    let pass = learn(&layers, &image, 3, &mut gradient);
     let loss = |layers: &Layers, image: &[f64]| learn(layers, image, 3, &mut zeros(layers)).loss;
     let step = 1e-6;
     let check = |what: &str, slope: f64, measured: f64| {
@@ -208,7 +208,7 @@ fn the_textbook_agrees_with_finite_differences() {
             image[at] += by;
             loss(&layers, &image)
         };
-        check(&format!("pixel {at}"), outcome.image_gradient[at], (moved(step) - moved(-step)) / (2.0 * step));
+        check(&format!("pixel {at}"), pass.image_gradient[at], (moved(step) - moved(-step)) / (2.0 * step));
     }
 }
 
@@ -216,14 +216,14 @@ fn the_textbook_agrees_with_finite_differences() {
 fn nan_and_infinity_travel_as_in_burns_operators() {
     let device = Device::flex();
     let nets = [Operators::Fused, Operators::Composed].map(|operators| net(4, &device, operators));
-    // In the midst of a picture, in its first pixel, whose shade is the paper's, and all over it.
+    // In the middle of an image, in its first pixel, whose shade is the background's, and all over it.
     let places = [500..501, 0..1, 0..1024];
     for (value, places) in
         [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].into_iter().flat_map(|value| places.clone().map(|p| (value, p)))
     {
-        let mut pictures = images(0, 3, 9);
-        pictures[1024..2048][places.clone()].fill(value);
-        let data = TensorData::new(pictures, [3, 1, 32, 32]);
+        let mut images = images(0, 3, 9);
+        images[1024..2048][places.clone()].fill(value);
+        let data = TensorData::new(images, [3, 1, 32, 32]);
         let [fused, composed] =
             nets.each_ref().map(|net| values(net.forward(Tensor::from_data(data.clone(), &device))));
         for (fused, composed) in fused.iter().zip(&composed) {

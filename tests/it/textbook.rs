@@ -1,5 +1,5 @@
-//! The report's derivation, written to be read: one image at a time, in `f64`, with patches, winners' places and no
-//! trick. The operators of the program are measured against it.
+//! The assignment's derivation, written to be read: one image at a time, in `f64`, with patches, the argmax of each pooling
+//! window, and no tricks. The program's operators are tested against it. Quotes are the assignment's words.
 
 /// A layer's weights `[outputs][inputs]` and biases, or their gradients.
 #[derive(Clone, Debug)]
@@ -97,21 +97,21 @@ fn relu_backward(errors: &mut [f64], outputs: &[f64]) {
 fn max_pool(input: &Maps) -> (Maps, Vec<usize>) {
     let side = input.side / 2;
     let maps = input.values.len() / (input.side * input.side);
-    let winner = |cell: usize| {
+    let argmax = |cell: usize| {
         let (map, row, column) = (cell / (side * side), cell / side % side, cell % side);
         let corner = (map * input.side + 2 * row) * input.side + 2 * column;
         let window = [corner, corner + 1, corner + input.side, corner + input.side + 1];
         window.into_iter().reduce(|best, i| if input.values[i] > input.values[best] { i } else { best }).unwrap()
     };
-    let winners: Vec<usize> = (0..maps * side * side).map(winner).collect();
-    (Maps { values: winners.iter().map(|i| input.values[*i]).collect(), side }, winners)
+    let argmax: Vec<usize> = (0..maps * side * side).map(argmax).collect();
+    (Maps { values: argmax.iter().map(|i| input.values[*i]).collect(), side }, argmax)
 }
 
 /// The error of a unit goes to its "winning unit".
-fn max_pool_backward(errors: &[f64], winners: &[usize], input: &Maps) -> Maps {
+fn max_pool_backward(errors: &[f64], argmax: &[usize], input: &Maps) -> Maps {
     let mut below = Maps { values: vec![0.0; input.values.len()], side: input.side };
-    for (error, winner) in errors.iter().zip(winners) {
-        below.values[*winner] += error;
+    for (error, position) in errors.iter().zip(argmax) {
+        below.values[*position] += error;
     }
     below
 }
@@ -139,8 +139,8 @@ pub fn softmax(logits: &[f64]) -> Vec<f64> {
     powers.iter().map(|p| p / powers.iter().sum::<f64>()).collect()
 }
 
-/// What one image gives.
-pub struct Outcome {
+/// What a pass over one image gives.
+pub struct Pass {
     pub logits: Vec<f64>,
     /// `-ln y` of the label.
     pub loss: f64,
@@ -149,15 +149,15 @@ pub struct Outcome {
 }
 
 /// One image forwards and backwards; adds the loss's gradient to `gradient`.
-pub fn learn(layers: &Layers, image: &[f64], label: usize, gradient: &mut Layers) -> Outcome {
+pub fn learn(layers: &Layers, image: &[f64], label: usize, gradient: &mut Layers) -> Pass {
     let [c1, c3, c5, f6, output] = layers;
     let input = Maps { values: image.to_vec(), side: 32 };
     let mut c1_maps = convolve(c1, &input);
     relu(&mut c1_maps.values);
-    let (s2, s2_winners) = max_pool(&c1_maps);
+    let (s2, s2_argmax) = max_pool(&c1_maps);
     let mut c3_maps = convolve(c3, &s2);
     relu(&mut c3_maps.values);
-    let (s4, s4_winners) = max_pool(&c3_maps);
+    let (s4, s4_argmax) = max_pool(&c3_maps);
     let mut c5_maps = convolve(c5, &s4);
     relu(&mut c5_maps.values);
     let mut f6_units = connect(f6, &c5_maps.values);
@@ -165,7 +165,7 @@ pub fn learn(layers: &Layers, image: &[f64], label: usize, gradient: &mut Layers
     let logits = connect(output, &f6_units);
     let probabilities = softmax(&logits);
 
-    // The derivative of cross-entropy after softmax: the prediction less the truth.
+    // The derivative of cross-entropy after softmax: the prediction minus the label.
     let mut errors = probabilities.clone();
     errors[label] -= 1.0;
     let [c1_gradient, c3_gradient, c5_gradient, f6_gradient, output_gradient] = gradient;
@@ -174,13 +174,13 @@ pub fn learn(layers: &Layers, image: &[f64], label: usize, gradient: &mut Layers
     let mut errors = connect_backward(f6, &c5_maps.values, &errors, f6_gradient);
     relu_backward(&mut errors, &c5_maps.values);
     let errors = convolve_backward(c5, &s4, &Maps { values: errors, side: 1 }, c5_gradient);
-    let mut errors = max_pool_backward(&errors.values, &s4_winners, &c3_maps);
+    let mut errors = max_pool_backward(&errors.values, &s4_argmax, &c3_maps);
     relu_backward(&mut errors.values, &c3_maps.values);
     let errors = convolve_backward(c3, &s2, &errors, c3_gradient);
-    let mut errors = max_pool_backward(&errors.values, &s2_winners, &c1_maps);
+    let mut errors = max_pool_backward(&errors.values, &s2_argmax, &c1_maps);
     relu_backward(&mut errors.values, &c1_maps.values);
     let image_gradient = convolve_backward(c1, &input, &errors, c1_gradient).values;
-    Outcome { logits, loss: -probabilities[label].ln(), image_gradient }
+    Pass { logits, loss: -probabilities[label].ln(), image_gradient }
 }
 
 /// Layers of zeros, to sum gradients in.
