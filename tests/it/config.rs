@@ -138,16 +138,3 @@ fn a_missing_file_is_named() {
     let error = Config::load(Path::new("no/such.toml"), &[]).unwrap_err();
     assert_snapshot!(error, @"cannot read the config no/such.toml: No such file or directory (os error 2)");
 }
-
-/// The README shows every key with its default, and nothing else.
-#[test]
-fn the_readmes_config_is_the_defaults() {
-    let readme = std::fs::read_to_string(project("README.md")).unwrap();
-    let block = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    assert_eq!(load(block, &[]).unwrap(), Config::default());
-    let keys = |text: &str| {
-        let lines = text.lines().map(|line| line.split(['=', '#']).next().unwrap().trim().to_owned());
-        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>()
-    };
-    assert_eq!(keys(block), keys(&Config::default().to_toml().unwrap()));
-}

@@ -7,6 +7,7 @@ mod command_line;
 mod common;
 mod config;
 mod data;
+mod documents;
 mod model;
 mod operator;
 mod page;
