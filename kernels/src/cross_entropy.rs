@@ -5,13 +5,18 @@
 
 use crate::shapes::OUTPUT;
 
-/// The mean loss of a mini-batch, and its derivative by each logit: with `y = softmax(z)` and the target `ŷ`, a distribution,
+/// The mean loss of a mini-batch, and its derivative with respect to each logit. In the assignment's notation, with `y =
+/// softmax(z)` and the target `ŷ`, a distribution,
 /// `loss = -Σᵢ ŷᵢ ln yᵢ` and `∂loss/∂zᵢ = yᵢ - ŷᵢ`, each divided by the number of rows.
 ///
 /// # Shapes
-/// logits and targets `[batch][10]` -> the mean loss in nats, gradient `[batch * 10]`
+/// logits and targets `[batch][10]` -> the mean loss in nats (NaN for an empty batch), gradient `[batch * 10]`
+///
+/// # Panics
+/// There are more or fewer targets than logits.
 #[must_use]
 pub fn mean_with_grad(logits: &[[f32; OUTPUT]], targets: &[[f32; OUTPUT]]) -> (f32, Vec<f32>) {
+    assert_eq!(logits.len(), targets.len(), "each row of logits needs a target");
     let share = 1.0 / logits.len() as f32;
     let mut grads = Vec::with_capacity(logits.len() * OUTPUT);
     let mut sum = 0.0_f64;

@@ -1,5 +1,5 @@
 //! The layers. Each file opens with the algorithm, as the assignment and textbooks have it, and the schedule by which the
-//! kernels compute it; then follow the kernels forwards and backwards, and tests against the algorithm in plain loops.
+//! kernels compute it; then follow the kernels forward and backward, and tests against the algorithm in plain loops.
 
 mod argmax;
 mod background;

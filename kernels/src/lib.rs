@@ -1,17 +1,18 @@
-//! LeNet-5 forwards and backwards on plain slices, as fast as a CPU allows, without a framework.
+//! LeNet-5, forward and backward, on plain slices: SIMD kernels and threads, without a framework.
 //!
-//! [`Net`] is the door: images and [`Parameters`] in, logits and gradients out, with a mini-batch spread over the cores.
-//! Below it, each storey knows only the ones that follow:
+//! Start with [`Net`]: images and [`Parameters`] in, logits and gradients out, with a mini-batch spread over the cores.
 //!
-//! - `net`: a mini-batch over the cores, layer after layer, forwards and backwards.
-//! - `probe`: where the time of a pass goes.
-//! - `layers`: C1 with S2, C3 with S4, and the fully connected layers; of each the algorithm, the kernels forwards and
-//!   backwards, and tests against the algorithm in plain loops.
-//! - [`cross_entropy`] and `sgd`: the loss and the optimizer's step.
-//! - `pack`: parameters from Burn's and PyTorch's layout to that of the kernels, gradients back.
-//! - `parameters`: a weight and a bias for each layer.
-//! - `shapes`: every dimension, and the table of layouts.
+//! A map of the crate. Modules use only modules above them in this list:
+//!
 //! - `simd`: sixteen values at a time, products of matrices, and the choice of the processor's instruction set.
+//! - `shapes`: every dimension, and the table of layouts.
+//! - `parameters`: a weight and a bias for each layer.
+//! - `pack`: parameters from Burn's and PyTorch's layout to that of the kernels, gradients back.
+//! - [`cross_entropy`] and `sgd`: the loss and the optimizer's step.
+//! - `layers`: C1 with S2, C3 with S4, and the fully connected layers; of each the algorithm, the kernels for both
+//!   directions, and tests against the algorithm in plain loops.
+//! - `probe`: where the time of a pass goes.
+//! - `net`: a mini-batch over the cores, layer after layer, forward and backward.
 //!
 //! Results do not depend on the number of threads, bit for bit.
 

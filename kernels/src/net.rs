@@ -1,4 +1,4 @@
-//! The whole net: a mini-batch over the cores, layer after layer, forwards and backwards.
+//! The whole net: a mini-batch over the cores, layer after layer, forward and backward.
 //!
 //! A mini-batch is cut into chunks of a fixed number of images, and what chunks sum up is added in their order: results are
 //! the same bits for any number of threads.
@@ -16,7 +16,9 @@ use crate::{
     pack::{BackwardWeights, ConvGrads, ForwardWeights, pad_rows, unpad_rows},
     parameters::{LayerParameters, Parameters},
     probe::{Probe, Stage},
-    shapes::{C1_ROW, C5, C5Row, F6, F6Row, INPUT, Image, OUTPUT, OutputRow, S2Argmax, S2Units, S4Argmax, S4Row},
+    shapes::{
+        C5, C5Row, F6, F6Row, INPUT, Image, KERNEL_ROW_PADDED, OUTPUT, OutputRow, S2Argmax, S2Units, S4Argmax, S4Row,
+    },
     simd::{AlignedVec, CacheAligned, InstructionSet, Row},
 };
 
@@ -25,7 +27,7 @@ const CHUNK: usize = 8;
 /// Rows of the gradient of C5's weights that one thread takes at a time.
 const C5_GROUP: usize = 20;
 
-/// LeNet-5 as this processor computes it best, and what is told of its stages.
+/// LeNet-5 on one instruction set, with a probe.
 #[derive(Debug, Clone, Copy)]
 pub struct Net<P = ()> {
     instruction_set: InstructionSet,
@@ -33,7 +35,7 @@ pub struct Net<P = ()> {
 }
 
 impl Net {
-    /// The net on the widest vectors that this processor has.
+    /// The net on the widest vectors of this processor, without a probe.
     #[must_use]
     pub fn new() -> Self {
         Self::with(InstructionSet::detect(), ())
@@ -46,7 +48,7 @@ impl Default for Net {
     }
 }
 
-/// What the layers of some images put out, as the backward pass needs it.
+/// The layers' outputs for a mini-batch, kept for the backward pass. The default holds no images.
 #[derive(Debug, Default, Clone)]
 pub struct Activations {
     background: Vec<BackgroundMask>,
@@ -58,24 +60,24 @@ pub struct Activations {
     f6: AlignedVec<F6Row>,
 }
 
-/// Buffers of earlier mini-batches, kept to be used again: new memory would have to be cleared, by the system and by us.
-static SPARE: Mutex<Vec<Activations>> = Mutex::new(Vec::new());
-/// How many are kept: one mini-batch is under way at a time, seldom two.
-const SPARES: usize = 2;
+/// Buffers of earlier mini-batches, for reuse: new memory would have to be cleared, by the system and by us.
+static FREE_BUFFERS: Mutex<Vec<Activations>> = Mutex::new(Vec::new());
+/// How many are kept; there is rarely more than one mini-batch at a time.
+const MAX_FREE_BUFFERS: usize = 2;
 
 impl Drop for Activations {
     fn drop(&mut self) {
-        if let Ok(mut spare) = SPARE.try_lock()
-            && spare.len() < SPARES
+        if let Ok(mut free) = FREE_BUFFERS.try_lock()
+            && free.len() < MAX_FREE_BUFFERS
         {
-            spare.push(std::mem::take(self));
+            free.push(std::mem::take(self));
         }
     }
 }
 
 impl Activations {
     fn of(images: usize) -> Self {
-        let mut activations = SPARE.try_lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
+        let mut activations = FREE_BUFFERS.try_lock().ok().and_then(|mut free| free.pop()).unwrap_or_default();
         activations.resize(images);
         activations
     }
@@ -121,23 +123,23 @@ struct Chunk<'a> {
 }
 
 thread_local! {
-    /// What inference forgets again, kept to be used again.
-    static FORGOTTEN: RefCell<Activations> = RefCell::default();
+    /// The buffer that inference reuses.
+    static INFERENCE_BUFFER: RefCell<Activations> = RefCell::default();
 }
 
 impl<P: Probe> Net<P> {
-    /// The net on some vectors, with a probe.
+    /// The net on an instruction set, with a probe.
     pub fn with(instruction_set: InstructionSet, probe: P) -> Self {
         Self { instruction_set, probe }
     }
 
-    /// Forwards: logits, and what the layers put out.
+    /// The forward pass: logits, and what the backward pass needs.
     ///
     /// # Shapes
     /// images `[batch * 1024]` -> logits `[batch * 10]`
     ///
     /// # Panics
-    /// The parameters are not as long as [`LENGTHS`](crate::LENGTHS) says, or there are no whole images.
+    /// The parameters are not as long as [`LENGTHS`](crate::LENGTHS) says, or `images` is not a multiple of [`INPUT`] long.
     pub fn forward(&self, parameters: &Parameters<&[f32]>, images: &[f32]) -> (Vec<f32>, Activations) {
         let weights = ForwardWeights::pack(parameters);
         let images: &[Image] = cast_slice(images);
@@ -153,7 +155,7 @@ impl<P: Probe> Net<P> {
         (logits.into_flattened(), activations)
     }
 
-    /// Forwards, for those who want the logits alone.
+    /// The forward pass, for the logits alone.
     ///
     /// # Shapes
     /// images `[batch * 1024]` -> logits `[batch * 10]`
@@ -165,7 +167,7 @@ impl<P: Probe> Net<P> {
         let images: &[Image] = cast_slice(images);
         let mut logits = vec![[0.0; OUTPUT]; images.len()];
         let infer = |images: &[Image], logits: &mut [[f32; OUTPUT]]| {
-            FORGOTTEN.with_borrow_mut(|activations| {
+            INFERENCE_BUFFER.with_borrow_mut(|activations| {
                 activations.resize(images.len());
                 for chunk in activations.chunks() {
                     self.forward_chunk(&weights, images, chunk, logits);
@@ -185,7 +187,7 @@ impl<P: Probe> Net<P> {
         let Chunk { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = chunk;
         let (set, probe) = (self.instruction_set, &self.probe);
         let (mut rows, mut without_background) = (c1_s2::SCRATCH, c3_s4::SCRATCH);
-        // Image by image: what S2 puts out is still in the first-level cache when C3 reads it.
+        // Image by image: S2's output is still in the first-level cache when C3 reads it.
         let pooled = s2.iter_mut().zip(s2_argmax).zip(s4.iter_mut().zip(s4_argmax)).zip(background);
         for (image, (((s2, s2_argmax), (s4, s4_argmax)), background)) in images.iter().zip(pooled) {
             probe.stage(Stage::C1S2Forward, || {
@@ -205,13 +207,14 @@ impl<P: Probe> Net<P> {
         });
     }
 
-    /// Backwards: the gradient of each parameter from the gradient of the logits, and that of the images if wanted.
+    /// The backward pass: the gradient of each parameter and, with `with_images`, of the images.
     ///
     /// # Shapes
     /// logits' gradient `[batch * 10]` -> parameters' gradients as [`Parameters`] says, images' gradient `[batch * 1024]`
     ///
     /// # Panics
-    /// The lengths do not fit, or `activations` are not those of these images.
+    /// The parameters are not as long as [`LENGTHS`](crate::LENGTHS) says, there are no images, or images, activations and
+    /// gradient differ in number. Activations of other images of the same number give wrong gradients.
     pub fn backward(
         &self,
         parameters: &Parameters<&[f32]>,
@@ -222,7 +225,9 @@ impl<P: Probe> Net<P> {
     ) -> (Parameters<Vec<f32>>, Option<Vec<f32>>) {
         let weights = BackwardWeights::pack(parameters);
         let count = images.len() / INPUT;
-        assert!(count * INPUT == images.len() && count * OUTPUT == logits_grad.len() && count == activations.s2.len());
+        assert!(count > 0 && count * INPUT == images.len(), "{} pixels are no whole images", images.len());
+        assert_eq!(logits_grad.len(), count * OUTPUT, "the gradient is of other logits");
+        assert_eq!(activations.s2.len(), count, "the activations are of another number of images");
         let mut grads = DenseGrads {
             c5: AlignedVec::zeros(count),
             f6: AlignedVec::zeros(count),
@@ -254,7 +259,7 @@ impl<P: Probe> Net<P> {
         (self.parameter_grads(activations, &grads, &total), with_images.then_some(image_grad))
     }
 
-    /// The sums of the convolutions over a chunk's images. The gradients of F6, C5 and the images are written.
+    /// The gradients of the convolutions, summed over a chunk's images. The gradients of F6, C5 and the images are written.
     fn backward_chunk(&self, w: &BackwardWeights, activations: &Activations, chunk: BackwardChunk) -> Box<ConvGrads> {
         let BackwardChunk { first, images, output_grad, f6_grad, c5_grad, mut image_grad } = chunk;
         let (set, probe) = (self.instruction_set, &self.probe);
@@ -286,7 +291,7 @@ impl<P: Probe> Net<P> {
                 let image = if let Some(image) = images[index * INPUT..].first_chunk() {
                     image
                 } else {
-                    padded = [0.0; INPUT + C1_ROW];
+                    padded = [0.0; INPUT + KERNEL_ROW_PADDED];
                     padded[..INPUT].copy_from_slice(&images[index * INPUT..]);
                     &padded
                 };
@@ -317,9 +322,10 @@ impl<P: Probe> Net<P> {
         let (c5, (f6, output)) = rayon::join(
             || {
                 let (a, b) = (&*grads.c5, &*activations.s4);
-                // SAFETY: `WeightGrad` writes each row that it is given, and the groups are all rows.
+                // SAFETY: `WeightGrad` writes every row it is given, each row is in one group, and a probe cannot return without
+                // running the work, since it has no other `T`.
                 unsafe {
-                    written(C5, |rows| {
+                    write_matrix(C5, |rows| {
                         rows.par_chunks_mut(C5_GROUP).enumerate().for_each(|(group, out)| {
                             let first = group * C5_GROUP;
                             probe.stage(Stage::C5Backward, || set.run(WeightGrad { out, first, a, b }));
@@ -329,14 +335,16 @@ impl<P: Probe> Net<P> {
             },
             || {
                 let (a, b) = (&*activations.c5, &*grads.f6);
-                // SAFETY: `WeightGrad` writes each row that it is given.
+                // SAFETY: as for C5, with one group.
                 let f6 = unsafe {
-                    written(C5, |out| probe.stage(Stage::F6Backward, || set.run(WeightGrad { out, first: 0, a, b })))
+                    write_matrix(C5, |out| {
+                        probe.stage(Stage::F6Backward, || set.run(WeightGrad { out, first: 0, a, b }));
+                    })
                 };
                 let (a, b) = (&*activations.f6, &*grads.output);
-                // SAFETY: `WeightGrad` writes each row that it is given.
+                // SAFETY: as for C5, with one group.
                 let output = unsafe {
-                    written(F6, |out| {
+                    write_matrix(F6, |out| {
                         probe.stage(Stage::OutputBackward, || set.run(WeightGrad { out, first: 0, a, b }));
                     })
                 };
@@ -372,14 +380,14 @@ struct BackwardChunk<'a> {
     image_grad: Option<&'a mut [Image]>,
 }
 
-/// A matrix that `write` fills. New memory need not be cleared first.
+/// A matrix that `write` fills: new memory need not be cleared first.
 ///
 /// # Safety
 /// `write` writes every row.
-unsafe fn written<const B: usize>(rows: usize, write: impl FnOnce(&mut [MaybeUninit<Row<B>>])) -> Vec<Row<B>> {
+unsafe fn write_matrix<const B: usize>(rows: usize, write: impl FnOnce(&mut [MaybeUninit<Row<B>>])) -> Vec<Row<B>> {
     let mut matrix = Vec::with_capacity(rows);
     write(&mut matrix.spare_capacity_mut()[..rows]);
-    // SAFETY: there is room for them, and the caller vouches for the rest.
+    // SAFETY: there is room for `rows`, and the caller guarantees that `write` has written them.
     unsafe { matrix.set_len(rows) };
     matrix
 }

@@ -7,21 +7,21 @@ use bytemuck::{Zeroable, cast_slice};
 use crate::{
     parameters::{LENGTHS, LayerParameters, Parameters},
     shapes::{
-        C1_MAPS, C1_ROW, C1Grad, C1Weights, C3_MAPS, C3Taps, C3Weights, F6, F6Row, KERNEL, OUTPUT, OutputRow,
-        S2_CHANNELS, S4Row, TAPS,
+        C1_MAPS, C1Grad, C1Weights, C3_MAPS, C3BackwardWeights, C3ForwardWeights, F6, F6Row, KERNEL, KERNEL_ROW_PADDED,
+        OUTPUT, OutputRow, S2_PADDED_MAPS, S4Row, TAPS,
     },
     simd::{AlignedVec, CacheAligned, LANES, Row},
 };
 
-/// C1's parameters forwards: eight values for a position, six of them maps, twice.
+/// C1's parameters for the forward pass: six maps and two zeros, twice.
 pub struct C1Packed {
     pub weight: CacheAligned<C1Weights>,
     pub bias: CacheAligned<[f32; LANES]>,
 }
 
-/// C3's parameters forwards.
+/// C3's parameters for the forward pass.
 pub struct C3Packed<'a> {
-    pub weight: CacheAligned<C3Weights>,
+    pub weight: CacheAligned<C3ForwardWeights>,
     /// `[6][16]`: the sum of each kernel's 25 weights over one map.
     pub sums: CacheAligned<[[f32; LANES]; C1_MAPS]>,
     pub bias: &'a [f32; C3_MAPS],
@@ -75,7 +75,7 @@ impl C1Packed {
 
 impl<'a> C3Packed<'a> {
     fn pack(c3: LayerParameters<&'a [f32]>) -> Self {
-        let mut weight = CacheAligned(C3Weights::zeroed());
+        let mut weight = CacheAligned(C3ForwardWeights::zeroed());
         let taps = weight.as_flattened_mut();
         for (output, kernels) in c3.weight.chunks_exact(C1_MAPS * TAPS).enumerate() {
             for (input, kernel) in kernels.chunks_exact(TAPS).enumerate() {
@@ -99,7 +99,7 @@ impl<'a> C3Packed<'a> {
 pub struct BackwardWeights<'a> {
     /// `[6, 1, 5, 5]`
     pub c1: &'a [f32],
-    pub c3: CacheAligned<C3Taps>,
+    pub c3: CacheAligned<C3BackwardWeights>,
     pub c5: &'a [S4Row],
     pub f6: AlignedVec<F6Row>,
     pub output: AlignedVec<OutputRow>,
@@ -126,12 +126,12 @@ impl<'a> BackwardWeights<'a> {
 pub struct ConvGrads {
     pub c1: C1Grad,
     pub c1_bias: [f32; C1_MAPS],
-    pub c3: C3Taps,
+    pub c3: C3BackwardWeights,
     pub c3_bias: [f32; C3_MAPS],
 }
 
 impl ConvGrads {
-    /// Adds others.
+    /// Adds another chunk's gradients.
     pub fn add(&mut self, other: &Self) {
         let add = |sums: &mut [f32], values: &[f32]| sums.iter_mut().zip(values).for_each(|(sum, v)| *sum += v);
         add(self.c1.as_flattened_mut().as_flattened_mut(), other.c1.as_flattened().as_flattened());
@@ -143,7 +143,7 @@ impl ConvGrads {
 
     /// C1's gradients: `[6, 1, 5, 5]` and `[6]`.
     pub fn unpack_c1(&self) -> LayerParameters<Vec<f32>> {
-        let rows = self.c1.as_flattened().iter().map(|row: &[f32; C1_ROW]| &row[..KERNEL]);
+        let rows = self.c1.as_flattened().iter().map(|row: &[f32; KERNEL_ROW_PADDED]| &row[..KERNEL]);
         LayerParameters { weight: rows.flatten().copied().collect(), bias: self.c1_bias.to_vec() }
     }
 
@@ -152,7 +152,7 @@ impl ConvGrads {
         let mut weight = Vec::with_capacity(LENGTHS.c3.weight);
         for output in &self.c3 {
             for input in 0..C1_MAPS {
-                weight.extend(output.as_flattened().iter().map(|tap: &[f32; S2_CHANNELS]| tap[input]));
+                weight.extend(output.as_flattened().iter().map(|tap: &[f32; S2_PADDED_MAPS]| tap[input]));
             }
         }
         LayerParameters { weight, bias: self.c3_bias.to_vec() }
@@ -160,8 +160,8 @@ impl ConvGrads {
 }
 
 /// C3's weights as they meet S2: `[16, 6, 5, 5]` to `[16][5][5][8]`.
-fn c3_taps(weight: &[f32]) -> C3Taps {
-    let mut packed = C3Taps::zeroed();
+fn c3_taps(weight: &[f32]) -> C3BackwardWeights {
+    let mut packed = C3BackwardWeights::zeroed();
     for (taps, kernels) in packed.iter_mut().zip(weight.chunks_exact(C1_MAPS * TAPS)) {
         for (input, kernel) in kernels.chunks_exact(TAPS).enumerate() {
             for (tap, w) in taps.as_flattened_mut().iter_mut().zip(kernel) {
@@ -172,7 +172,7 @@ fn c3_taps(weight: &[f32]) -> C3Taps {
     packed
 }
 
-/// Rows of `columns` values, filled up with zeros.
+/// Rows of `columns` values, padded with zeros.
 pub fn pad_rows<const B: usize>(values: &[f32], columns: usize) -> AlignedVec<Row<B>>
 where
     Row<B>: Zeroable,
@@ -197,7 +197,7 @@ pub fn unpad_rows<const B: usize>(rows: &[Row<B>], columns: usize) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    /// Each value tells its position.
+    /// Values that identify their positions.
     fn numbered(length: usize) -> Vec<f32> {
         (0..length).map(|index| index as f32 + 1.0).collect()
     }

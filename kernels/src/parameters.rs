@@ -2,7 +2,7 @@
 
 use crate::shapes::{C1_MAPS, C3_MAPS, C5, F6, OUTPUT, S4, TAPS};
 
-/// What one layer learns, or the gradients of it.
+/// One layer's parameters, or their gradients.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LayerParameters<T> {
     /// The weights.
@@ -11,7 +11,7 @@ pub struct LayerParameters<T> {
     pub bias: T,
 }
 
-/// What the net learns, or the gradients of it, layer by layer.
+/// The net's parameters, or their gradients, layer by layer.
 ///
 /// # Shapes
 /// Those of Burn's modules: convolutions `[outputs, inputs, 5, 5]`, as PyTorch has them too; `f6` and `output` `[inputs,
@@ -58,7 +58,7 @@ impl<T> Parameters<T> {
         }
     }
 
-    /// The same for each parameter.
+    /// Applies `f` to each parameter.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Parameters<U> {
         Parameters::from_array(self.into_array().map(f))
     }

@@ -7,19 +7,28 @@ use std::{
 
 use crate::shapes::{C1_MAPS, C3_MAPS, C5, F6, OUTPUT, S4, TAPS};
 
-/// A layer in one direction. Backwards the gradients of inputs, weights and biases are meant.
+/// A layer in one direction; a backward stage computes the gradients of inputs, weights and biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are called what they are")]
 pub enum Stage {
+    /// C1, ReLU and S2, forward.
     C1S2Forward,
+    /// C3, ReLU and S4, forward.
     C3S4Forward,
+    /// C5 and ReLU, forward.
     C5Forward,
+    /// F6 and ReLU, forward.
     F6Forward,
+    /// The output, forward.
     OutputForward,
+    /// The output, backward.
     OutputBackward,
+    /// F6 and ReLU, backward.
     F6Backward,
+    /// C5 and ReLU, backward.
     C5Backward,
+    /// C3, ReLU and S4, backward.
     C3S4Backward,
+    /// C1, ReLU and S2, backward.
     C1S2Backward,
 }
 
@@ -75,9 +84,10 @@ impl Stage {
     }
 }
 
-/// Something that is told of each stage while it runs.
+/// Observes each stage as it runs.
 pub trait Probe: Sync {
-    /// Runs a part of a stage.
+    /// Runs a part of a stage and returns its result. That there is no other way to get a `T` is what memory safety of the
+    /// backward pass relies on.
     fn stage<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T;
 }
 

@@ -9,19 +9,19 @@ use crate::simd::{F32x16, InstructionSet, Kernel, LANES};
 /// How a step moves parameters.
 #[derive(Debug, Clone, Copy)]
 pub struct SgdStep {
-    /// What the velocity is multiplied by.
+    /// The step size.
     pub learning_rate: f32,
-    /// The share of the last velocity that is kept.
+    /// The fraction of the previous velocity that is kept.
     pub momentum: f32,
-    /// Whether the gradient is added to the velocity once more.
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
     /// The factor of the L2 penalty.
     pub weight_decay: f32,
 }
 
 impl SgdStep {
-    /// `v ← μ v + (g + λ w)`, then `w ← w - η v`, or with Nesterov's momentum `w ← w - η (μ v + (g + λ w))`. The new weights
-    /// take the place of the gradient.
+    /// `v ← μ v + (g + λ w)`, then `w ← w - η v`, or with Nesterov's momentum `w ← w - η (μ v + (g + λ w))`. `gradient`
+    /// is overwritten with the new weights.
     ///
     /// A velocity that is subnormal becomes zero: that of a weight without gradient would stay subnormal, where arithmetic is
     /// slow.

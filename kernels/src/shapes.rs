@@ -4,19 +4,20 @@
 //! | --- | --- | --- |
 //! | image | `hw`: `[32][32]` | [`Image`] |
 //! | S2 | `hwc8`: `[14][14][8]`, six maps and two zeros | [`S2Units`] |
-//! | S2's argmax codes | `[14][2][8]`: a number for each row, parity of the column, and map | [`S2Argmax`] |
+//! | S2's argmax codes | `[14][2][8]`: a value for each row, parity of the column, and map | [`S2Argmax`] |
 //! | S4 | `chw`: `[16][5][5]`, in blocks of 16 | [`S4Row`] |
-//! | S4's argmax codes | `[5][16]`: a number for each row and map | [`S4Argmax`] |
+//! | S4's argmax codes | `[5][16]`: a value for each row and map | [`S4Argmax`] |
 //! | C5, F6, output | 120, 84 and 10 units and zeros up to 128, 96 and 16 | [`C5Row`], [`F6Row`], [`OutputRow`] |
-//! | C1's weights, forwards | `hwo8` twice: `[5][5][16]` | [`C1Weights`] |
+//! | C1's weights, forward | `hwo8` twice: `[5][5][16]` | [`C1Weights`] |
 //! | C1's weight gradient | `ohw8`: `[6][5][8]`, five columns and three zeros | [`C1Grad`] |
-//! | C3's weights, forwards | `hwio`: `[5][5][6][16]` | [`C3Weights`] |
-//! | C3's weights backwards, and their gradient | `ohwi8`: `[16][5][5][8]` | [`C3Taps`] |
+//! | C3's weights, forward | `hwio`: `[5][5][6][16]` | [`C3ForwardWeights`] |
+//! | C3's weights, summed over a kernel | `io`: `[6][16]` | in [`pack`](crate::pack) |
+//! | C3's weights, backward, and their gradient | `ohwi8`: `[16][5][5][8]` | [`C3BackwardWeights`] |
 //! | C5's weights | `oi`: `[120][400]` | `[S4Row]` |
 //! | F6's and the output's weights | `io` and zeros: `[120][96]`, `[84][16]` | `[F6Row]`, `[OutputRow]` |
 //!
-//! `h` and `w` are rows and columns, `c` maps, `i` and `o` a layer's inputs and outputs; a number says to how many values
-//! the innermost dimension is filled up with zeros.
+//! `h` and `w` are rows and columns, `c` maps, `i` and `o` a layer's input and output maps; a number is the size that the
+//! innermost dimension is zero-padded to.
 
 use crate::simd::{LANES, Row};
 
@@ -26,18 +27,18 @@ pub const INPUT_SIDE: usize = 32;
 pub const INPUT: usize = INPUT_SIDE * INPUT_SIDE;
 /// Rows and columns of a convolution's kernel.
 pub const KERNEL: usize = 5;
-/// Weights of one kernel over one map.
+/// Weights of one kernel over one map. A tap is one of them: a position in the kernel.
 pub const TAPS: usize = KERNEL * KERNEL;
 /// Rows and columns of the receptive field of a 2x2 pooling window.
-pub const WINDOW: usize = KERNEL + 1;
+pub const WINDOW_FIELD: usize = KERNEL + 1;
 /// Maps of C1 and S2.
 pub const C1_MAPS: usize = 6;
 /// Rows and columns of S2's maps.
 pub const S2_SIDE: usize = 14;
-/// Values of one position of S2: its six maps and two zeros.
-pub const S2_CHANNELS: usize = 8;
+/// Values at one position of S2: its six maps and two zeros.
+pub const S2_PADDED_MAPS: usize = 8;
 /// From one row of S2 to the next.
-pub const S2_ROW: usize = S2_SIDE * S2_CHANNELS;
+pub const S2_ROW_STRIDE: usize = S2_SIDE * S2_PADDED_MAPS;
 /// Maps of C3 and S4.
 pub const C3_MAPS: usize = 16;
 /// Rows and columns of S4's maps.
@@ -53,10 +54,10 @@ pub const F6: usize = 84;
 /// Classes.
 pub const OUTPUT: usize = 10;
 /// A row of one of C1's kernels: five columns and three zeros.
-pub const C1_ROW: usize = 8;
+pub const KERNEL_ROW_PADDED: usize = 8;
 
 pub type Image = [[f32; INPUT_SIDE]; INPUT_SIDE];
-pub type S2Units = [[[f32; S2_CHANNELS]; S2_SIDE]; S2_SIDE];
+pub type S2Units = [[[f32; S2_PADDED_MAPS]; S2_SIDE]; S2_SIDE];
 pub type S2Argmax = [[f32; LANES]; S2_SIDE];
 pub type S4Argmax = [[f32; LANES]; S4_SIDE];
 
@@ -66,6 +67,6 @@ pub type F6Row = Row<{ F6.div_ceil(LANES) }>;
 pub type OutputRow = Row<{ OUTPUT.div_ceil(LANES) }>;
 
 pub type C1Weights = [[[f32; LANES]; KERNEL]; KERNEL];
-pub type C1Grad = [[[f32; C1_ROW]; KERNEL]; C1_MAPS];
-pub type C3Weights = [[[[f32; LANES]; C1_MAPS]; KERNEL]; KERNEL];
-pub type C3Taps = [[[[f32; S2_CHANNELS]; KERNEL]; KERNEL]; C3_MAPS];
+pub type C1Grad = [[[f32; KERNEL_ROW_PADDED]; KERNEL]; C1_MAPS];
+pub type C3ForwardWeights = [[[[f32; LANES]; C1_MAPS]; KERNEL]; KERNEL];
+pub type C3BackwardWeights = [[[[f32; S2_PADDED_MAPS]; KERNEL]; KERNEL]; C3_MAPS];

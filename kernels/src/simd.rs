@@ -14,14 +14,14 @@ pub use self::{
 /// A row of a matrix in blocks of sixteen values.
 pub type Row<const BLOCKS: usize> = [[f32; LANES]; BLOCKS];
 
-/// Writes a loop's body out for each index below a constant, at most eight or fourteen times. What the index selects can
-/// then stay in registers, which the compiler does not manage for every loop of its own.
+/// Unrolls a loop over a constant count, at most eight (or fourteen) times, so that arrays indexed by the variable stay in
+/// registers.
 macro_rules! unroll {
     ($i:ident < $count:expr, $body:block) => {
         const { assert!($count <= 8) };
         $crate::simd::unroll!(@ $i, $count, $body, 0 1 2 3 4 5 6 7)
     };
-    // A long loop takes long to compile.
+    // Separate, because long loops are slow to compile.
     (long $i:ident < $count:expr, $body:block) => {
         const { assert!($count <= 14) };
         $crate::simd::unroll!(@ $i, $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)

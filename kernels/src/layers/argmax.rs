@@ -1,13 +1,13 @@
 //! Max-pooling and where each maximum came from, coded and decoded.
 //!
 //! A window has four candidates, and its argmax is the code of one of them, 0 to 3. The codes of a row of windows are kept
-//! as one number for each map: digits in base four, the first window's last. A row of S4 has five windows, and a row of S2
-//! twice seven, of which windows in even and in odd columns make a number each; an `f32` holds twelve such digits exactly.
+//! as one value for each map: digits in base four, the first window's last. A row of S4 has five windows, and a row of S2
+//! twice seven, of which windows in even and in odd columns make a value each; an `f32` holds twelve such digits exactly.
 
 use macerator::Simd;
 
 use crate::{
-    shapes::{INPUT_SIDE, S2_CHANNELS, S2_ROW, S2_SIDE, S4_CELLS, S4_SIDE},
+    shapes::{INPUT_SIDE, S2_PADDED_MAPS, S2_ROW_STRIDE, S2_SIDE, S4_CELLS, S4_SIDE},
     simd::{F32x16, LANES, unroll},
 };
 
@@ -31,6 +31,22 @@ pub fn push_code<S: Simd, const N: usize>(row: F32x16<S, N>, code: F32x16<S, N>,
     code.mul_add(F32x16::splat((1_u32 << (2 * digit)) as f32), row)
 }
 
+/// A unit's gradient, and the offset in its layer's input of the receptive field that it goes to.
+#[derive(Clone, Copy, Default)]
+pub struct RoutedGrad {
+    pub grad: f32,
+    pub offset: u32,
+}
+
+impl RoutedGrad {
+    #[inline(always)]
+    pub fn new(grad: f32, offset: usize) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "below 2048")]
+        let offset = offset as u32;
+        Self { grad, offset }
+    }
+}
+
 /// A pooling window: where it is in what is pooled, and where its codes are.
 #[derive(Clone, Copy)]
 pub struct Window {
@@ -51,9 +67,9 @@ struct Geometry {
 }
 
 /// S2's windows in the image.
-const S2_IN_IMAGE: Geometry = Geometry { row: INPUT_SIDE, column: 1, in_block: LANES / S2_CHANNELS };
+const S2_IN_IMAGE: Geometry = Geometry { row: INPUT_SIDE, column: 1, in_block: LANES / S2_PADDED_MAPS };
 /// S4's windows in S2.
-const S4_IN_S2: Geometry = Geometry { row: S2_ROW, column: S2_CHANNELS, in_block: 1 };
+const S4_IN_S2: Geometry = Geometry { row: S2_ROW_STRIDE, column: S2_PADDED_MAPS, in_block: 1 };
 
 /// S2's windows, row by row.
 pub static S2_WINDOWS: [Window; S2_SIDE * S2_SIDE] = S2_IN_IMAGE.windows(S2_SIDE);
@@ -77,7 +93,7 @@ impl Geometry {
         windows
     }
 
-    /// How far a candidate's receptive field lies behind that of the first one.
+    /// The offset of a candidate's receptive field from the first one's.
     #[inline(always)]
     fn candidate(&self, code: usize) -> usize {
         code / 2 * self.row + code % 2 * self.column
@@ -89,7 +105,8 @@ impl Window {
     fn code<const ROWS: usize>(self, codes: &[[f32; LANES]; ROWS], map: usize) -> usize {
         let row = codes.as_flattened()[self.row as usize + map];
         debug_assert!((0.0..16_777_216.0).contains(&row));
-        // SAFETY: a row of codes is what `push_code` makes of at most twelve digits: a whole number of 24 bits.
+        // SAFETY: codes come only from zeroed memory or `push_code`: `Activations` is private, each digit is 0 to 3, and a
+        // row has at most seven, so the value is a whole number below 2^24.
         let row: u32 = unsafe { row.to_int_unchecked() };
         (row >> self.shift) as usize % CODES.len()
     }
@@ -158,8 +175,8 @@ mod tests {
                 set.run(Encode { digits: S4_SIDE, argmax: &argmax, row });
             }
             for (y, x) in (0..S2_SIDE).flat_map(|y| (0..S2_SIDE).map(move |x| (y, x))) {
-                for map in 0..S2_CHANNELS {
-                    let code = argmax(x / 2, x % 2 * S2_CHANNELS + map);
+                for map in 0..S2_PADDED_MAPS {
+                    let code = argmax(x / 2, x % 2 * S2_PADDED_MAPS + map);
                     let expected = (2 * y + code / 2) * INPUT_SIDE + 2 * x + code % 2;
                     assert_eq!(s2_argmax(&s2, y * S2_SIDE + x, map), expected);
                 }
@@ -167,7 +184,7 @@ mod tests {
             for (y, x) in (0..S4_SIDE).flat_map(|y| (0..S4_SIDE).map(move |x| (y, x))) {
                 for map in 0..LANES {
                     let code = argmax(x, map);
-                    let expected = ((2 * y + code / 2) * S2_SIDE + 2 * x + code % 2) * S2_CHANNELS;
+                    let expected = ((2 * y + code / 2) * S2_SIDE + 2 * x + code % 2) * S2_PADDED_MAPS;
                     assert_eq!(s4_argmax(&s4, y * S4_SIDE + x, map), expected);
                 }
             }

@@ -3,19 +3,19 @@
 //! Most of an image of a digit is of one exact shade. Where nothing else lies in a pooling window's receptive field, its
 //! outcome in C1 and S2 is the same everywhere: it is computed once. C3 makes use of it, too.
 
-use crate::shapes::{INPUT_SIDE, Image, S2_CHANNELS, S2_SIDE, WINDOW};
+use crate::shapes::{INPUT_SIDE, Image, S2_PADDED_MAPS, S2_SIDE, WINDOW_FIELD};
 
-/// What C1 found of an image's background.
+/// What C1 finds out about an image's background.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BackgroundMask {
-    /// Whether a pooling window of C1 sees something else than background, the shade of the first pixel.
+    /// Whether a pooling window of C1 covers anything but background, the shade of the first pixel.
     pub foreground: [[bool; S2_SIDE]; S2_SIDE],
     /// S2's units where there is background alone; all zeros if one of them is not finite.
-    pub s2: [f32; S2_CHANNELS],
+    pub s2: [f32; S2_PADDED_MAPS],
 }
 
-/// Which pooling windows of C1 see something else than background, the shade of the first pixel. A shade that is not finite
-/// is never background: what it leads to is computed where it is.
+/// Which pooling windows of C1 cover anything but background, the shade of the first pixel. A shade that is not finite is
+/// never background: such windows are always computed.
 #[inline(always)]
 pub fn foreground(image: &Image) -> [[bool; S2_SIDE]; S2_SIDE] {
     const WORDS: usize = INPUT_SIDE / 8;
@@ -32,7 +32,7 @@ pub fn foreground(image: &Image) -> [[bool; S2_SIDE]; S2_SIDE] {
     let mut foreground = [[false; S2_SIDE]; S2_SIDE];
     for y in 0..S2_SIDE {
         let mut words = [0; WORDS + 1];
-        for row in &bytes[2 * y..2 * y + WINDOW] {
+        for row in &bytes[2 * y..2 * y + WINDOW_FIELD] {
             for (word, bytes) in words.iter_mut().zip(row.as_chunks().0) {
                 *word |= u64::from_le_bytes(*bytes);
             }
@@ -58,7 +58,8 @@ mod tests {
             image[y][x] = 0.1;
             let found = foreground(&image);
             for (row, column) in (0..S2_SIDE).flat_map(|y| (0..S2_SIDE).map(move |x| (y, x))) {
-                let sees = (2 * row..2 * row + WINDOW).contains(&y) && (2 * column..2 * column + WINDOW).contains(&x);
+                let sees = (2 * row..2 * row + WINDOW_FIELD).contains(&y)
+                    && (2 * column..2 * column + WINDOW_FIELD).contains(&x);
                 assert_eq!(found[row][column], sees, "pixel {y}, {x}, window {row}, {column}");
             }
         }

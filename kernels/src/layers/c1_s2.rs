@@ -7,49 +7,50 @@
 //! s2[o][r][c] = max(0, max over the four (y, x) of window (r, c) of c1)   14x14
 //! ```
 //!
-//! Backwards, the gradient `δ` of a unit of S2 that is not zero goes to the one unit of C1 that won its window, at `(y, x)`:
+//! Backward, the gradient `δ` of a nonzero unit of S2 goes to the unit of C1 that was the maximum of its window, at `(y, x)`:
 //! `∂L/∂w[o][i][j] += δ · image[y + i][x + j]` and `∂L/∂b[o] += δ`.
 //!
 //! # The schedule
 //!
-//! 1. Forwards, the assignment stretches the image into patches (`im2col`) and multiplies them with the kernels. These are
-//!    the same sums in another order: each pixel is read where it lies, and multiplied into the up to four candidates of one
+//! 1. Forward, the assignment stretches the image into patches (`im2col`) and multiplies them with the kernels. These are
+//!    the same sums in another order: each pixel is read in place, and multiplied into the up to four candidates of one
 //!    pooling window in whose receptive field it is. The maximum is taken while the four are in registers, and only it and
 //!    its argmax are written.
 //! 2. A block of sixteen values is two windows side by side by eight maps, of which two are zeros. So each pixel is needed
-//!    eight times over: the rows are spread before, and each serves three rows of windows.
-//! 3. Windows that see nothing but background are computed once ([`BackgroundMask`]), and the others up to four at a time.
-//! 4. Backwards, three in four products of the assignment's would have a factor of zero: only the winner's receptive field
-//!    is multiplied. Over background, where all pixels are alike, gradients are added up first.
+//!    eight times over: rows are replicated first, and each serves three rows of windows.
+//! 3. Windows that cover nothing but background are computed once ([`BackgroundMask`]), the others in blocks of two, up to
+//!    four blocks at a time.
+//! 4. Backward, three in four of the assignment's products have a factor of zero: only the receptive field of a window's
+//!    maximum is multiplied. Over background, where all pixels are alike, gradients are added up first.
 
 use macerator::Simd;
 
 use super::{
-    argmax::{push_code, relu_max_pool, s2_argmax},
+    argmax::{RoutedGrad, push_code, relu_max_pool, s2_argmax},
     background::{BackgroundMask, foreground},
 };
 use crate::{
     pack::C1Packed,
     shapes::{
-        C1_MAPS, C1_ROW, C1Grad, C1Weights, INPUT, INPUT_SIDE, Image, KERNEL, S2_CHANNELS, S2_SIDE, S2Argmax, S2Units,
-        WINDOW,
+        C1_MAPS, C1Grad, C1Weights, INPUT, INPUT_SIDE, Image, KERNEL, KERNEL_ROW_PADDED, S2_PADDED_MAPS, S2_SIDE,
+        S2Argmax, S2Units, WINDOW_FIELD,
     },
     simd::{CacheAligned, F32x8, F32x16, Kernel, LANES, is_nonzero, unroll},
 };
 
-/// Half a row of an image, its even or its odd columns, each pixel eight times.
-type HalfRow = [f32; INPUT_SIDE / 2 * S2_CHANNELS];
+/// The even or the odd columns of an image's row, each pixel eight times.
+type ParityRow = [f32; INPUT_SIDE / 2 * S2_PADDED_MAPS];
 
 /// Blocks of S2 in a row: two windows each.
 const BLOCKS: usize = S2_SIDE / 2;
 
-/// The rows spread last, in two halves each; a row's position is its number modulo eight.
-pub type Scratch = CacheAligned<[[HalfRow; 2]; 8]>;
+/// The last eight rows, replicated, even and odd columns apart; row `y` is at `y % 8`.
+pub type Scratch = CacheAligned<[[ParityRow; 2]; 8]>;
 
-/// Room to work in; what is in it does not matter.
-pub const SCRATCH: Scratch = CacheAligned([[[0.0; INPUT_SIDE / 2 * S2_CHANNELS]; 2]; 8]);
+/// Scratch space; its content does not matter.
+pub const SCRATCH: Scratch = CacheAligned([[[0.0; INPUT_SIDE / 2 * S2_PADDED_MAPS]; 2]; 8]);
 
-/// Forwards, one image.
+/// The forward pass over one image.
 pub struct Forward<'a> {
     pub image: &'a Image,
     pub w: &'a C1Packed,
@@ -63,41 +64,43 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
         let Self { image, w, s2, argmax, background, scratch } = self;
-        let on_background = background_unit::<S, N>(image[0][0], w);
-        *background = background_mask(image, on_background);
-        let mut rows_spread = 0;
+        let background_block = background_unit::<S, N>(image[0][0], w);
+        *background = background_mask(image, background_block);
+        let mut rows_ready = 0;
         for y in 0..S2_SIDE {
             let row = &mut s2[y];
             // The blocks of this row of windows with foreground.
             let (mut blocks, mut count) = ([0; BLOCKS + 1], 0);
             for block in 0..BLOCKS {
                 // Over background all four candidates are alike: the first one wins, which is code 0.
-                on_background.store(block_mut(row, block));
+                background_block.store(block_mut(row, block));
                 blocks[count] = block;
                 let [left, right] = [background.foreground[y][2 * block], background.foreground[y][2 * block + 1]];
                 count += usize::from(left | right);
             }
             let mut codes = F32x16::<S, N>::splat(0.0);
             if count > 0 {
-                rows_spread = rows_spread.max(2 * y);
-                while rows_spread < 2 * y + WINDOW {
-                    spread::<S, N>(&image[rows_spread], &mut scratch[rows_spread % 8]);
-                    rows_spread += 1;
+                rows_ready = rows_ready.max(2 * y);
+                while rows_ready < 2 * y + WINDOW_FIELD {
+                    replicate::<S, N>(&image[rows_ready], &mut scratch[rows_ready % 8]);
+                    rows_ready += 1;
                 }
                 let scratch = &**scratch;
                 let mut first = 0;
                 while first < count {
                     let some = &blocks[first..count];
-                    // As many windows as registers hold: four candidates for each, and four weights.
+                    // As many blocks as the registers hold: four candidates for each, and four weights.
                     first += if F32x16::<S, N>::REGISTERS >= 32 {
                         match some {
-                            [a, b, c, d, ..] => windows::<S, N, 4>(scratch, y, [*a, *b, *c, *d], w, row, &mut codes),
-                            [a, b, c] => windows::<S, N, 3>(scratch, y, [*a, *b, *c], w, row, &mut codes),
-                            [a, b] => windows::<S, N, 2>(scratch, y, [*a, *b], w, row, &mut codes),
-                            _ => windows::<S, N, 1>(scratch, y, [some[0]], w, row, &mut codes),
+                            [a, b, c, d, ..] => {
+                                compute_blocks::<S, N, 4>(scratch, y, [*a, *b, *c, *d], w, row, &mut codes)
+                            }
+                            [a, b, c] => compute_blocks::<S, N, 3>(scratch, y, [*a, *b, *c], w, row, &mut codes),
+                            [a, b] => compute_blocks::<S, N, 2>(scratch, y, [*a, *b], w, row, &mut codes),
+                            _ => compute_blocks::<S, N, 1>(scratch, y, [some[0]], w, row, &mut codes),
                         }
                     } else {
-                        windows::<S, N, 1>(scratch, y, [some[0]], w, row, &mut codes)
+                        compute_blocks::<S, N, 1>(scratch, y, [some[0]], w, row, &mut codes)
                     };
                 }
             }
@@ -108,11 +111,11 @@ impl Kernel for Forward<'_> {
 
 /// The two units of S2 at a block of a row, by eight maps.
 #[inline(always)]
-fn block_mut(row: &mut [[f32; S2_CHANNELS]; S2_SIDE], block: usize) -> &mut [f32; LANES] {
+fn block_mut(row: &mut [[f32; S2_PADDED_MAPS]; S2_SIDE], block: usize) -> &mut [f32; LANES] {
     &mut row.as_flattened_mut().as_chunks_mut().0[block]
 }
 
-/// Two units of S2 that see one shade, by eight maps: the same sums in the same order.
+/// Two units of S2 over a single shade, by eight maps: the same sums in the same order.
 #[inline(always)]
 fn background_unit<S: Simd, const N: usize>(shade: f32, w: &C1Packed) -> F32x16<S, N> {
     let shade = F32x16::splat(shade);
@@ -129,35 +132,35 @@ fn background_unit<S: Simd, const N: usize>(shade: f32, w: &C1Packed) -> F32x16<
 fn background_mask<S: Simd, const N: usize>(image: &Image, unit: F32x16<S, N>) -> BackgroundMask {
     let mut twice = [0.0; LANES];
     unit.store(&mut twice);
-    let mut s2 = [0.0; S2_CHANNELS];
-    s2.copy_from_slice(&twice[..S2_CHANNELS]);
+    let mut s2 = [0.0; S2_PADDED_MAPS];
+    s2.copy_from_slice(&twice[..S2_PADDED_MAPS]);
     if s2[..C1_MAPS].iter().all(|unit| unit.is_finite()) {
         BackgroundMask { foreground: foreground(image), s2 }
     } else {
-        BackgroundMask { foreground: [[true; S2_SIDE]; S2_SIDE], s2: [0.0; S2_CHANNELS] }
+        BackgroundMask { foreground: [[true; S2_SIDE]; S2_SIDE], s2: [0.0; S2_PADDED_MAPS] }
     }
 }
 
 /// Writes each pixel of a row eight times, the even and the odd columns apart: what two windows side by side need of two
 /// pixels is then one block.
 #[inline(always)]
-fn spread<S: Simd, const N: usize>(row: &[f32; INPUT_SIDE], halves: &mut [HalfRow; 2]) {
+fn replicate<S: Simd, const N: usize>(row: &[f32; INPUT_SIDE], by_parity: &mut [ParityRow; 2]) {
     for block in 0..INPUT_SIDE / 4 {
         for half in 0..2 {
             let pixels = F32x16::<S, N>::from_halves(row[4 * block + half], row[4 * block + half + 2]);
-            pixels.store(&mut halves[half].as_chunks_mut().0[block]);
+            pixels.store(&mut by_parity[half].as_chunks_mut().0[block]);
         }
     }
 }
 
 /// Computes `T` blocks of row `y` of S2. Gives `T`.
 #[inline(always)]
-fn windows<S: Simd, const N: usize, const T: usize>(
-    scratch: &[[HalfRow; 2]; 8],
+fn compute_blocks<S: Simd, const N: usize, const T: usize>(
+    scratch: &[[ParityRow; 2]; 8],
     y: usize,
     blocks: [usize; T],
     w: &C1Packed,
-    s2: &mut [[f32; S2_CHANNELS]; S2_SIDE],
+    s2: &mut [[f32; S2_PADDED_MAPS]; S2_SIDE],
     codes: &mut F32x16<S, N>,
 ) -> usize {
     let mut candidates = [[F32x16::<S, N>::load(&w.bias); 4]; T];
@@ -166,15 +169,15 @@ fn windows<S: Simd, const N: usize, const T: usize>(
         assert!(blocks[t] < BLOCKS);
         offsets[t] = blocks[t] * LANES;
     });
-    // SAFETY: the offsets are those of blocks.
+    // SAFETY: each offset is that of a block, as asserted above, hence at most `(BLOCKS - 1) * LANES`.
     unsafe {
         window_row::<S, N, T, true, false>(&mut candidates, &scratch[2 * y % 8], &offsets, &w.weight, 0);
         for row in 1..KERNEL {
-            let halves = &scratch[(2 * y + row) % 8];
-            window_row::<S, N, T, true, true>(&mut candidates, halves, &offsets, &w.weight, row);
+            let by_parity = &scratch[(2 * y + row) % 8];
+            window_row::<S, N, T, true, true>(&mut candidates, by_parity, &offsets, &w.weight, row);
         }
-        let halves = &scratch[(2 * y + KERNEL) % 8];
-        window_row::<S, N, T, false, true>(&mut candidates, halves, &offsets, &w.weight, KERNEL);
+        let by_parity = &scratch[(2 * y + KERNEL) % 8];
+        window_row::<S, N, T, false, true>(&mut candidates, by_parity, &offsets, &w.weight, KERNEL);
     }
     unroll!(t < T, {
         let (max, code) = relu_max_pool(candidates[t]);
@@ -192,26 +195,26 @@ fn windows<S: Simd, const N: usize, const T: usize>(
 #[inline(always)]
 unsafe fn window_row<S: Simd, const N: usize, const T: usize, const UPPER: bool, const LOWER: bool>(
     candidates: &mut [[F32x16<S, N>; 4]; T],
-    halves: &[HalfRow; 2],
+    by_parity: &[ParityRow; 2],
     offsets: &[usize; T],
     weight: &C1Weights,
     row: usize,
 ) {
-    // SAFETY: `windows` has checked the offsets.
+    // SAFETY: the caller passes offsets of blocks.
     unsafe {
         let taps = TapWeights::load::<UPPER, LOWER, true, false>(weight, row, 0);
         unroll!(t < T, {
-            taps.add_to::<UPPER, LOWER, true, false>(&mut candidates[t], pixels(halves, 0, offsets[t]));
+            taps.add_to::<UPPER, LOWER, true, false>(&mut candidates[t], pixels(by_parity, 0, offsets[t]));
         });
         for column in 1..KERNEL {
             let taps = TapWeights::load::<UPPER, LOWER, true, true>(weight, row, column);
             unroll!(t < T, {
-                taps.add_to::<UPPER, LOWER, true, true>(&mut candidates[t], pixels(halves, column, offsets[t]));
+                taps.add_to::<UPPER, LOWER, true, true>(&mut candidates[t], pixels(by_parity, column, offsets[t]));
             });
         }
         let taps = TapWeights::load::<UPPER, LOWER, false, true>(weight, row, KERNEL);
         unroll!(t < T, {
-            taps.add_to::<UPPER, LOWER, false, true>(&mut candidates[t], pixels(halves, KERNEL, offsets[t]));
+            taps.add_to::<UPPER, LOWER, false, true>(&mut candidates[t], pixels(by_parity, KERNEL, offsets[t]));
         });
     }
 }
@@ -221,11 +224,11 @@ unsafe fn window_row<S: Simd, const N: usize, const T: usize, const UPPER: bool,
 /// # Safety
 /// `offset` is that of a block of the row: at most `(BLOCKS - 1) * LANES`.
 #[inline(always)]
-unsafe fn pixels<S: Simd, const N: usize>(halves: &[HalfRow; 2], column: usize, offset: usize) -> F32x16<S, N> {
-    let half = &halves[column % 2];
-    debug_assert!(offset + column / 2 * S2_CHANNELS + LANES <= half.len());
-    // SAFETY: from the last block on, two pixels further, eight times each, is the end of the half row.
-    unsafe { F32x16::load_from(half.as_ptr().add(offset + column / 2 * S2_CHANNELS)) }
+unsafe fn pixels<S: Simd, const N: usize>(by_parity: &[ParityRow; 2], column: usize, offset: usize) -> F32x16<S, N> {
+    let row = &by_parity[column % 2];
+    debug_assert!(offset + column / 2 * S2_PADDED_MAPS + LANES <= row.len());
+    // SAFETY: from the last block on, two pixels further, eight times each, is the end of the row.
+    unsafe { F32x16::load_from(row.as_ptr().add(offset + column / 2 * S2_PADDED_MAPS)) }
 }
 
 /// The weights of one pixel for the four candidates of a pooling window: upper left, upper right, lower left, lower right.
@@ -272,17 +275,10 @@ impl<S: Simd, const N: usize> TapWeights<S, N> {
     }
 }
 
-/// A unit's gradient, and the offset in an image of its winner's receptive field.
-#[derive(Clone, Copy, Default)]
-struct RoutedGrad {
-    grad: f32,
-    offset: u32,
-}
-
-/// Backwards, one image: adds to the gradients of weights and biases.
+/// The backward pass over one image: adds to the gradients of weights and biases.
 pub struct Backward<'a> {
-    /// The image, and eight values after it, which do not matter: the last row of the last window is read beyond the end.
-    pub image: &'a [f32; INPUT + C1_ROW],
+    /// The image and eight more values, read but ignored: the last row of the last window ends beyond the image.
+    pub image: &'a [f32; INPUT + KERNEL_ROW_PADDED],
     pub background: &'a BackgroundMask,
     /// Zero where a unit of S2 is zero.
     pub s2_grad: &'a S2Units,
@@ -292,15 +288,15 @@ pub struct Backward<'a> {
 }
 
 impl Kernel for Backward<'_> {
-    /// A row of a kernel is five values: wider vectors would do no good.
-    const MAX_LANES: usize = C1_ROW;
+    /// A row of a kernel is five values: wider vectors would not help.
+    const MAX_LANES: usize = KERNEL_ROW_PADDED;
 
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
-        /// Sums side by side, so that one need not wait for the other.
+        /// Two independent chains of additions hide the latency.
         const CHAINS: usize = 2;
         let Self { image, background, s2_grad, argmax, weight_grad, bias_grad } = self;
-        let (nonzero, on_background) = sort_units::<S, N>(background, s2_grad);
+        let (nonzero, background_grad) = sort_units::<S, N>(background, s2_grad);
         // One more, so that their number can be made even.
         let mut routed = [RoutedGrad::default(); S2_SIDE * S2_SIDE + 1];
         for map in 0..C1_MAPS {
@@ -309,26 +305,24 @@ impl Kernel for Backward<'_> {
             routed[count] = RoutedGrad::default();
             for (routed, cell) in routed.iter_mut().zip(cells) {
                 let cell = usize::from(*cell);
-                #[expect(clippy::cast_possible_truncation, reason = "below INPUT")]
-                let offset = s2_argmax(argmax, cell, map) as u32;
-                *routed = RoutedGrad { grad: s2_grad.as_flattened()[cell][map], offset };
+                *routed = RoutedGrad::new(s2_grad.as_flattened()[cell][map], s2_argmax(argmax, cell, map));
             }
             let mut grads = [[F32x8::<S, N>::splat(0.0); KERNEL]; CHAINS];
-            if on_background[map] != 0.0 {
-                grads[0] = [F32x8::splat(on_background[map] * image[0]); KERNEL];
+            if background_grad[map] != 0.0 {
+                grads[0] = [F32x8::splat(background_grad[map] * image[0]); KERNEL];
             }
-            let mut bias = on_background[map];
+            let mut bias = background_grad[map];
             for pair in routed[..count.next_multiple_of(CHAINS)].as_chunks::<CHAINS>().0 {
                 unroll!(chain < CHAINS, {
                     let RoutedGrad { grad, offset } = pair[chain];
                     bias += grad;
                     let grad = F32x8::splat(grad);
                     unroll!(row < KERNEL, {
-                        // SAFETY: a winner's receptive field begins in row and column 27 at most, so its last row ends at
-                        // (27 + 4) * 32 + 27 + 8 < INPUT + C1_ROW.
+                        // SAFETY: a receptive field begins in row and column 27 at most, so its last row ends at
+                        // (27 + 4) * 32 + 27 + 8 < INPUT + KERNEL_ROW_PADDED.
                         let pixels = unsafe {
                             let start = offset as usize + row * INPUT_SIDE;
-                            debug_assert!(start + C1_ROW <= image.len());
+                            debug_assert!(start + KERNEL_ROW_PADDED <= image.len());
                             F32x8::load_from(image.as_ptr().add(start))
                         };
                         grads[chain][row] = grad.mul_add(pixels, grads[chain][row]);
@@ -362,29 +356,29 @@ impl NonzeroCells {
 fn sort_units<S: Simd, const N: usize>(
     background: &BackgroundMask,
     s2_grad: &S2Units,
-) -> (NonzeroCells, [f32; S2_CHANNELS]) {
+) -> (NonzeroCells, [f32; S2_PADDED_MAPS]) {
     let mut nonzero = NonzeroCells { cells: [[0; 256]; C1_MAPS], counts: [0; C1_MAPS] };
-    let mut on_background = F32x8::<S, N>::splat(0.0);
+    let mut background_grad = F32x8::<S, N>::splat(0.0);
     let cells = background.foreground.as_flattened().iter().zip(s2_grad.as_flattened());
     for (cell, (foreground, grads)) in cells.enumerate() {
         if *foreground {
             for map in 0..C1_MAPS {
-                // Without a branch: each cell is written, and the next one over it unless it counts.
+                // Branch-free: every cell is written, but the count advances only past nonzero ones.
                 #[expect(clippy::cast_possible_truncation, reason = "below 196")]
                 let number = cell as u8;
                 nonzero.cells[map][nonzero.counts[map] % 256] = number;
                 nonzero.counts[map] += usize::from(is_nonzero(grads[map]));
             }
         } else {
-            on_background = on_background.add(F32x8::load(grads));
+            background_grad = background_grad.add(F32x8::load(grads));
         }
     }
-    let mut sums = [0.0; S2_CHANNELS];
-    on_background.store(&mut sums);
+    let mut sums = [0.0; S2_PADDED_MAPS];
+    background_grad.store(&mut sums);
     (nonzero, sums)
 }
 
-/// The gradient of an image. It is wanted only by those who ask what the net looks at, and not made to be fast.
+/// The gradient of an image, for saliency maps; not optimized.
 pub fn image_grad(s2_grad: &S2Units, argmax: &S2Argmax, weight: &[f32], image_grad: &mut Image) {
     let image_grad = image_grad.as_flattened_mut();
     image_grad.fill(0.0);
@@ -412,8 +406,8 @@ mod tests {
     };
 
     /// A padded image: the values after it do not matter.
-    fn padded(image: &Image) -> [f32; INPUT + C1_ROW] {
-        let mut padded = [f32::NAN; INPUT + C1_ROW];
+    fn padded(image: &Image) -> [f32; INPUT + KERNEL_ROW_PADDED] {
+        let mut padded = [f32::NAN; INPUT + KERNEL_ROW_PADDED];
         padded[..INPUT].copy_from_slice(image.as_flattened());
         padded
     }
@@ -432,7 +426,7 @@ mod tests {
             let grad = noise(7, pooled.values.len()).into_iter().zip(&pooled.values);
             let grad: Vec<f64> = grad.map(|(g, unit)| if *unit > 0.0 { f64::from(g) } else { 0.0 }).collect();
             let grad = Maps { values: grad, side: S2_SIDE };
-            let (weight, bias, below) = reference.backward(&grad, &argmaxes);
+            let (weight, bias, input_grad) = reference.backward(&grad, &argmaxes);
             for set in InstructionSet::available() {
                 let what = |of: &str| format!("{of} of image {index} with {}", set.name());
                 let (mut s2, mut argmax) = (S2Units::zeroed(), S2Argmax::zeroed());
@@ -467,7 +461,11 @@ mod tests {
                 assert_close(&what("bias gradient"), bias_grad, bias.iter().copied());
                 let mut pixels = Image::zeroed();
                 image_grad(&s2_grad, argmax, &c1.weight, &mut pixels);
-                assert_close(&what("image gradient"), pixels.as_flattened().to_vec(), below.values.iter().copied());
+                assert_close(
+                    &what("image gradient"),
+                    pixels.as_flattened().to_vec(),
+                    input_grad.values.iter().copied(),
+                );
             }
         }
     }

@@ -8,31 +8,31 @@
 //! s4[o][r][c] = max(0, max over the four (y, x) of window (r, c) of c3)     5x5
 //! ```
 //!
-//! Backwards, the gradient `δ` of a unit of S4 that is not zero goes to the one unit of C3 that won its window, at `(y, x)`:
+//! Backward, the gradient `δ` of a nonzero unit of S4 goes to the unit of C3 that was the maximum of its window, at `(y, x)`:
 //! `∂L/∂w[o][m][i][j] += δ · s2[m][y + i][x + j]`, `∂L/∂b[o] += δ`, and `∂L/∂s2[m][y + i][x + j] += δ · w[o][m][i][j]`. The
 //! last is the assignment's `col2im`: where receptive fields overlap, gradients add up.
 //!
 //! # The schedule
 //!
-//! 1. Forwards, a block of sixteen values is the sixteen maps of C3 at one position. With AVX-512, two rows of C3 are
+//! 1. Forward, a block of sixteen values is the sixteen maps of C3 at one position. With AVX-512, two rows of C3 are
 //!    computed at once, ten columns each: twenty sums in registers, a row of pooling windows.
 //! 2. With `p[m]` the units of S2 over plain background, each sum is `b[o] + Σₘ p[m] Σᵢⱼ w[o][m][i][j]`, the same everywhere,
 //!    and the sum of `w[o][m][i][j] · (s2[m][y + i][x + j] - p[m])`, in which background is zero: half of the positions are
 //!    left out.
-//! 3. Backwards, only the receptive fields of winners whose gradient is not zero are touched, one unit of S4 in four. There
+//! 3. Backward, only the receptive fields of maxima with a nonzero gradient are touched, at most one unit of C3 in four. There
 //!    eight values are the maps of S2 at one position.
 
 use macerator::Simd;
 
 use super::{
-    argmax::{push_code, relu_max_pool, s4_argmax},
+    argmax::{RoutedGrad, push_code, relu_max_pool, s4_argmax},
     background::BackgroundMask,
 };
 use crate::{
     pack::C3Packed,
     shapes::{
-        C1_MAPS, C3_MAPS, C3Taps, C3Weights, KERNEL, S2_CHANNELS, S2_ROW, S2_SIDE, S2Units, S4_CELLS, S4_SIDE,
-        S4Argmax, S4Row, WINDOW,
+        C1_MAPS, C3_MAPS, C3BackwardWeights, C3ForwardWeights, KERNEL, S2_PADDED_MAPS, S2_ROW_STRIDE, S2_SIDE, S2Units,
+        S4_CELLS, S4_SIDE, S4Argmax, S4Row, WINDOW_FIELD,
     },
     simd::{CacheAligned, F32x8, F32x16, Kernel, LANES, is_nonzero, unroll},
 };
@@ -40,10 +40,10 @@ use crate::{
 /// S2 without its background.
 pub type Scratch = CacheAligned<S2Units>;
 
-/// Room to work in; what is in it does not matter.
-pub const SCRATCH: Scratch = CacheAligned([[[0.0; S2_CHANNELS]; S2_SIDE]; S2_SIDE]);
+/// Scratch space; its content does not matter.
+pub const SCRATCH: Scratch = CacheAligned([[[0.0; S2_PADDED_MAPS]; S2_SIDE]; S2_SIDE]);
 
-/// Forwards, one image.
+/// The forward pass over one image.
 pub struct Forward<'a> {
     pub s2: &'a S2Units,
     pub background: &'a BackgroundMask,
@@ -66,10 +66,10 @@ impl Kernel for Forward<'_> {
         for y in 0..S4_SIDE {
             let mut codes = F32x16::splat(0.0);
             if F32x16::<S, N>::REGISTERS >= 32 {
-                windows::<S, N, 10>(&input, on_background, y, 0, s4, &mut codes);
+                compute_windows::<S, N, 10>(&input, on_background, y, 0, s4, &mut codes);
             } else {
                 for x in 0..S4_SIDE {
-                    windows::<S, N, 2>(&input, on_background, y, x, s4, &mut codes);
+                    compute_windows::<S, N, 2>(&input, on_background, y, x, s4, &mut codes);
                 }
             }
             codes.store(&mut argmax[y]);
@@ -82,14 +82,14 @@ struct Input<'a> {
     /// Without its background.
     s2: &'a S2Units,
     foreground: &'a [[bool; S2_SIDE]; S2_SIDE],
-    weight: &'a C3Weights,
+    weight: &'a C3ForwardWeights,
 }
 
 #[inline(always)]
 fn subtract_background<S: Simd, const N: usize>(s2: &S2Units, background: &BackgroundMask, out: &mut S2Units) {
     let mut twice = [0.0; LANES];
-    twice[..S2_CHANNELS].copy_from_slice(&background.s2);
-    twice[S2_CHANNELS..].copy_from_slice(&background.s2);
+    twice[..S2_PADDED_MAPS].copy_from_slice(&background.s2);
+    twice[S2_PADDED_MAPS..].copy_from_slice(&background.s2);
     let background = F32x16::<S, N>::load(&twice);
     let blocks = s2.as_flattened().as_flattened().as_chunks().0;
     let out = out.as_flattened_mut().as_flattened_mut().as_chunks_mut().0;
@@ -100,7 +100,7 @@ fn subtract_background<S: Simd, const N: usize>(s2: &S2Units, background: &Backg
 
 /// The windows of S4 in row `y` from the one in column `first` on: `COLUMNS` columns of C3, two for each window.
 #[inline(always)]
-fn windows<S: Simd, const N: usize, const COLUMNS: usize>(
+fn compute_windows<S: Simd, const N: usize, const COLUMNS: usize>(
     input: &Input,
     on_background: F32x16<S, N>,
     y: usize,
@@ -109,16 +109,16 @@ fn windows<S: Simd, const N: usize, const COLUMNS: usize>(
     codes: &mut F32x16<S, N>,
 ) {
     let mut outputs = [[on_background; COLUMNS]; 2];
-    for row in 0..WINDOW {
+    for row in 0..WINDOW_FIELD {
         let foreground = &input.foreground[2 * y + row];
         let s2 = &input.s2[2 * y + row];
         unroll!(long column < COLUMNS + KERNEL - 1, {
             let x = 2 * first + column;
             if foreground[x] {
                 match row {
-                    0 => position::<S, N, COLUMNS, column, true, false>(&mut outputs, &s2[x], input.weight, row),
-                    KERNEL => position::<S, N, COLUMNS, column, false, true>(&mut outputs, &s2[x], input.weight, row),
-                    _ => position::<S, N, COLUMNS, column, true, true>(&mut outputs, &s2[x], input.weight, row),
+                    0 => add_position::<S, N, COLUMNS, column, true, false>(&mut outputs, &s2[x], input.weight, row),
+                    KERNEL => add_position::<S, N, COLUMNS, column, false, true>(&mut outputs, &s2[x], input.weight, row),
+                    _ => add_position::<S, N, COLUMNS, column, true, true>(&mut outputs, &s2[x], input.weight, row),
                 }
             }
         });
@@ -140,7 +140,7 @@ fn windows<S: Simd, const N: usize, const COLUMNS: usize>(
 /// Adds what one position of S2 contributes to two rows of C3. It is in column `COLUMN` and row `row` of the receptive field
 /// of their first units; `UPPER` and `LOWER` say which of the two rows' kernels reach it.
 #[inline(always)]
-fn position<
+fn add_position<
     S: Simd,
     const N: usize,
     const COLUMNS: usize,
@@ -149,8 +149,8 @@ fn position<
     const LOWER: bool,
 >(
     outputs: &mut [[F32x16<S, N>; COLUMNS]; 2],
-    units: &[f32; S2_CHANNELS],
-    weight: &C3Weights,
+    units: &[f32; S2_PADDED_MAPS],
+    weight: &C3ForwardWeights,
     row: usize,
 ) {
     for map in 0..C1_MAPS {
@@ -168,29 +168,22 @@ fn position<
     }
 }
 
-/// A unit's gradient, and the offset in S2 of its winner's receptive field.
-#[derive(Clone, Copy, Default)]
-struct RoutedGrad {
-    grad: f32,
-    offset: u32,
-}
-
-/// Backwards, one image: adds to the gradients of weights and biases.
+/// The backward pass over one image: adds to the gradients of weights and biases.
 pub struct Backward<'a> {
     /// Zero where a unit of S4 is zero.
     pub s4_grad: &'a S4Row,
     pub argmax: &'a S4Argmax,
     pub s2: &'a S2Units,
-    pub weight: &'a C3Taps,
+    pub weight: &'a C3BackwardWeights,
     /// It is overwritten.
     pub s2_grad: &'a mut S2Units,
-    pub weight_grad: &'a mut C3Taps,
+    pub weight_grad: &'a mut C3BackwardWeights,
     pub bias_grad: &'a mut [f32; C3_MAPS],
 }
 
 impl Kernel for Backward<'_> {
     /// A position of S2 is eight values.
-    const MAX_LANES: usize = S2_CHANNELS;
+    const MAX_LANES: usize = S2_PADDED_MAPS;
 
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
@@ -201,16 +194,14 @@ impl Kernel for Backward<'_> {
             let grads = &s4_grad[map * S4_CELLS..][..S4_CELLS];
             let (mut cells, mut count) = ([0_u8; 32], 0);
             for (cell, grad) in (0..).zip(grads) {
-                // Without a branch: each cell is written, and the next one over it unless it counts.
+                // Branch-free: every cell is written, but the count advances only past nonzero ones.
                 cells[count % 32] = cell;
                 count += usize::from(is_nonzero(*grad));
             }
             let mut routed = [RoutedGrad::default(); S4_CELLS];
             for (routed, cell) in routed.iter_mut().zip(&cells[..count]) {
                 let cell = usize::from(*cell);
-                #[expect(clippy::cast_possible_truncation, reason = "below S2")]
-                let offset = s4_argmax(argmax, cell, map) as u32;
-                *routed = RoutedGrad { grad: grads[cell], offset };
+                *routed = RoutedGrad::new(grads[cell], s4_argmax(argmax, cell, map));
             }
             let routed = &routed[..count.min(S4_CELLS)];
             let (weight, weight_grad) = (&weight[map], &mut weight_grad[map]);
@@ -241,25 +232,25 @@ fn kernel_rows<S: Simd, const N: usize, const ROWS: usize>(
     routed: &[RoutedGrad],
     first: usize,
     s2: &S2Units,
-    weight: &[[[f32; S2_CHANNELS]; KERNEL]; KERNEL],
+    weight: &[[[f32; S2_PADDED_MAPS]; KERNEL]; KERNEL],
     s2_grad: &mut S2Units,
-    weight_grad: &mut [[[f32; S2_CHANNELS]; KERNEL]; KERNEL],
+    weight_grad: &mut [[[f32; S2_PADDED_MAPS]; KERNEL]; KERNEL],
 ) {
     let (s2, s2_grad) = (s2.as_flattened().as_flattened(), s2_grad.as_flattened_mut().as_flattened_mut());
     let mut sums = [[F32x8::<S, N>::splat(0.0); KERNEL]; ROWS];
     for unit in routed {
         let grad = F32x8::splat(unit.grad);
-        let start = unit.offset as usize + first * S2_ROW;
-        debug_assert!(start + (ROWS - 1) * S2_ROW + KERNEL * S2_CHANNELS <= s2.len());
+        let start = unit.offset as usize + first * S2_ROW_STRIDE;
+        debug_assert!(start + (ROWS - 1) * S2_ROW_STRIDE + KERNEL * S2_PADDED_MAPS <= s2.len());
         unroll!(row < ROWS, {
             unroll!(column < KERNEL, {
-                let at = start + row * S2_ROW + column * S2_CHANNELS;
-                // SAFETY: a winner's receptive field begins in row and column 9 at most and has five of each: S2 has 14.
+                let at = start + row * S2_ROW_STRIDE + column * S2_PADDED_MAPS;
+                // SAFETY: a receptive field begins in row and column 9 at most and has five of each: S2 has 14.
                 unsafe {
                     sums[row][column] = grad.mul_add(F32x8::load_from(s2.as_ptr().add(at)), sums[row][column]);
-                    let below = s2_grad.as_mut_ptr().add(at);
+                    let input_grad = s2_grad.as_mut_ptr().add(at);
                     let w = F32x8::load(&weight[first + row][column]);
-                    grad.mul_add(w, F32x8::load_from(below)).store_to(below);
+                    grad.mul_add(w, F32x8::load_from(input_grad)).store_to(input_grad);
                 }
             });
         });
@@ -300,7 +291,7 @@ mod tests {
             }
         }
         if kind == 0 {
-            background.s2 = [0.0; S2_CHANNELS];
+            background.s2 = [0.0; S2_PADDED_MAPS];
         }
         (s2, background)
     }
@@ -321,7 +312,7 @@ mod tests {
             let grad = noise(8, pooled.values.len()).into_iter().zip(&pooled.values);
             let grad: Vec<f32> = grad.map(|(g, unit)| if *unit > 0.0 { g } else { 0.0 }).collect();
             let grads = Maps { values: grad.iter().map(|g| f64::from(*g)).collect(), side: S4_SIDE };
-            let (weight, bias, below) = reference.backward(&grads, &argmaxes);
+            let (weight, bias, input_grad) = reference.backward(&grads, &argmaxes);
             for set in InstructionSet::available() {
                 let what = |of: &str| format!("{of} of kind {kind} with {}", set.name());
                 let (mut s4, mut argmax) = (S4Row::zeroed(), S4Argmax::zeroed());
@@ -338,13 +329,13 @@ mod tests {
                 if kind != 1 {
                     for ((map, y, x), (row, column)) in positions(C3_MAPS, S4_SIDE).zip(&argmaxes) {
                         let offset = s4_argmax(&argmax, y * S4_SIDE + x, map);
-                        assert_eq!(offset, (row * S2_SIDE + column) * S2_CHANNELS, "{}", what("argmax"));
+                        assert_eq!(offset, (row * S2_SIDE + column) * S2_PADDED_MAPS, "{}", what("argmax"));
                     }
                 }
                 let mut s4_grad = S4Row::zeroed();
                 s4_grad.as_flattened_mut().copy_from_slice(&grad);
-                let mut s2_grad = [[[f32::NAN; S2_CHANNELS]; S2_SIDE]; S2_SIDE];
-                let (mut weight_grad, mut bias_grad) = (C3Taps::zeroed(), [0.0; C3_MAPS]);
+                let mut s2_grad = [[[f32::NAN; S2_PADDED_MAPS]; S2_SIDE]; S2_SIDE];
+                let (mut weight_grad, mut bias_grad) = (C3BackwardWeights::zeroed(), [0.0; C3_MAPS]);
                 set.run(Backward {
                     s4_grad: &s4_grad,
                     argmax: &argmax,
@@ -360,7 +351,8 @@ mod tests {
                 assert_close(&what("bias gradient"), bias_grad, bias.iter().copied());
                 assert_close(&what("weight gradient"), taps, weight.iter().copied());
                 // The derivative of ReLU, which S2 is the output of.
-                let expected = below.values.iter().zip(&input.values).map(|(g, u)| if *u > 0.0 { *g } else { 0.0 });
+                let expected =
+                    input_grad.values.iter().zip(&input.values).map(|(g, u)| if *u > 0.0 { *g } else { 0.0 });
                 let got = positions(C1_MAPS, S2_SIDE).map(|(map, y, x)| s2_grad[y][x][map]);
                 if kind != 1 {
                     assert_close(&what("S2 gradient"), got, expected);

@@ -7,7 +7,7 @@
 //! z[o] = b[o] + Σᵢ w[i][o] · x[i]        and ReLU, but for the output
 //! ```
 //!
-//! Backwards, `∂L/∂w[i][o] = Σ x[i] · δ[o]` and `∂L/∂b[o] = Σ δ[o]` over the mini-batch, and `∂L/∂x[i] = Σₒ δ[o] · w[i][o]`,
+//! Backward, `∂L/∂w[i][o] = Σ x[i] · δ[o]` and `∂L/∂b[o] = Σ δ[o]` over the mini-batch, and `∂L/∂x[i] = Σₒ δ[o] · w[i][o]`,
 //! which passes where `x[i]`, the output of ReLU before, is not zero.
 //!
 //! # The schedule
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// C5 forwards.
+/// C5 forward.
 pub struct C5Forward<'a> {
     pub s4: &'a [S4Row],
     pub w: &'a ForwardWeights<'a>,
@@ -43,7 +43,7 @@ impl Kernel for C5Forward<'_> {
     }
 }
 
-/// F6 forwards.
+/// F6 forward.
 pub struct F6Forward<'a> {
     pub c5: &'a [C5Row],
     pub w: &'a ForwardWeights<'a>,
@@ -58,7 +58,7 @@ impl Kernel for F6Forward<'_> {
     }
 }
 
-/// The output forwards.
+/// The output forward.
 pub struct OutputForward<'a> {
     pub f6: &'a [F6Row],
     pub w: &'a ForwardWeights<'a>,
@@ -79,7 +79,7 @@ impl Kernel for OutputForward<'_> {
     }
 }
 
-/// The output backwards: the gradient of F6.
+/// The output backward: the gradient of F6.
 pub struct OutputBackward<'a> {
     pub output_grad: &'a [OutputRow],
     pub w: &'a BackwardWeights<'a>,
@@ -95,7 +95,7 @@ impl Kernel for OutputBackward<'_> {
     }
 }
 
-/// F6 backwards: the gradient of C5.
+/// F6 backward: the gradient of C5.
 pub struct F6Backward<'a> {
     pub f6_grad: &'a [F6Row],
     pub w: &'a BackwardWeights<'a>,
@@ -111,7 +111,7 @@ impl Kernel for F6Backward<'_> {
     }
 }
 
-/// C5 backwards: the gradient of S4.
+/// C5 backward: the gradient of S4.
 pub struct C5Backward<'a> {
     pub c5_grad: &'a [C5Row],
     pub w: &'a BackwardWeights<'a>,
@@ -168,5 +168,89 @@ fn add_bias_relu<const B: usize>(rows: &mut [Row<B>], bias: &[f32]) {
 fn relu_grad<S: Simd, const N: usize, const B: usize>(grads: &mut [Row<B>], outputs: &[Row<B>]) {
     for (grads, outputs) in grads.as_flattened_mut().iter_mut().zip(outputs.as_flattened()) {
         F32x16::<S, N>::load(grads).relu_grad(F32x16::load(outputs)).store(grads);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+
+    use super::*;
+    use crate::{
+        pack::pad_rows,
+        shapes::{C5, F6, S4},
+        simd::InstructionSet,
+        testing::{assert_close, noise, parameters},
+    };
+
+    /// `b[o] + Σᵢ w(i, o) · x[i]`
+    fn layer(x: &[f64], bias: &[f32], weight: impl Fn(usize, usize) -> f32) -> Vec<f64> {
+        let sum = |o| x.iter().enumerate().map(|(i, x)| x * f64::from(weight(i, o))).sum::<f64>();
+        bias.iter().enumerate().map(|(o, bias)| f64::from(*bias) + sum(o)).collect()
+    }
+
+    fn relu(values: Vec<f64>) -> Vec<f64> {
+        values.into_iter().map(|value| value.max(0.0)).collect()
+    }
+
+    /// `Σₒ grad[o] · w(i, o)` where the unit is not zero.
+    fn input_grad(grad: &[f64], units: &[f64], weight: impl Fn(usize, usize) -> f32) -> Vec<f64> {
+        let sum = |i| grad.iter().enumerate().map(|(o, g)| g * f64::from(weight(i, o))).sum::<f64>();
+        units.iter().enumerate().map(|(i, unit)| if *unit > 0.0 { sum(i) } else { 0.0 }).collect()
+    }
+
+    fn columns<const B: usize>(row: &Row<B>, columns: usize) -> Vec<f32> {
+        row.as_flattened()[..columns].to_vec()
+    }
+
+    #[test]
+    fn forward_and_backward_are_those_of_the_plain_loops() {
+        const IMAGES: usize = 5;
+        let parameters = parameters();
+        let slices = parameters.as_ref().map(Vec::as_slice);
+        let (forward, backward) = (ForwardWeights::pack(&slices), BackwardWeights::pack(&slices));
+        // S4 is the output of a ReLU.
+        let s4_units: Vec<f32> = noise(20, IMAGES * S4).into_iter().map(|unit| unit.max(0.0)).collect();
+        let (s4, output_grad) = (pad_rows(&s4_units, S4), pad_rows(&noise(21, IMAGES * OUTPUT), OUTPUT));
+        let c5_weight = |i: usize, o: usize| parameters.c5.weight[o * S4 + i];
+        let f6_weight = |i: usize, o: usize| parameters.f6.weight[i * F6 + o];
+        let output_weight = |i: usize, o: usize| parameters.output.weight[i * OUTPUT + o];
+        for set in InstructionSet::available() {
+            let mut c5 = [C5Row::zeroed(); IMAGES];
+            let mut f6 = [F6Row::zeroed(); IMAGES];
+            let (mut sums, mut logits) = ([OutputRow::zeroed(); IMAGES], [[0.0; OUTPUT]; IMAGES]);
+            set.run(C5Forward { s4: &s4, w: &forward, c5: &mut c5 });
+            set.run(F6Forward { c5: &c5, w: &forward, f6: &mut f6 });
+            set.run(OutputForward { f6: &f6, w: &forward, sums: &mut sums, logits: &mut logits });
+            let (mut f6_grad, mut c5_grad) = ([F6Row::zeroed(); IMAGES], [C5Row::zeroed(); IMAGES]);
+            let mut s4_grad = [S4Row::zeroed(); IMAGES];
+            set.run(OutputBackward { output_grad: &output_grad, w: &backward, f6: &f6, f6_grad: &mut f6_grad });
+            set.run(F6Backward { f6_grad: &f6_grad, w: &backward, c5: &c5, c5_grad: &mut c5_grad });
+            set.run(C5Backward { c5_grad: &c5_grad, w: &backward, s4: &s4, s4_grad: &mut s4_grad });
+            for image in 0..IMAGES {
+                let what = |of: &str| format!("{of} of image {image} with {}", set.name());
+                let s4_units: Vec<f64> = columns(&s4[image], S4).into_iter().map(f64::from).collect();
+                let c5_units = relu(layer(&s4_units, &parameters.c5.bias, c5_weight));
+                let f6_units = relu(layer(&c5_units, &parameters.f6.bias, f6_weight));
+                let expected_logits = layer(&f6_units, &parameters.output.bias, output_weight);
+                assert_close(&what("C5"), columns(&c5[image], C5), c5_units.iter().copied());
+                assert_close(&what("F6"), columns(&f6[image], F6), f6_units.iter().copied());
+                assert_close(&what("logits"), logits[image], expected_logits);
+                let grad: Vec<f64> = columns(&output_grad[image], OUTPUT).into_iter().map(f64::from).collect();
+                let grad = input_grad(&grad, &f6_units, output_weight);
+                assert_close(&what("F6 gradient"), columns(&f6_grad[image], F6), grad.iter().copied());
+                let grad = input_grad(&grad, &c5_units, f6_weight);
+                assert_close(&what("C5 gradient"), columns(&c5_grad[image], C5), grad.iter().copied());
+                let grad = input_grad(&grad, &s4_units, c5_weight);
+                assert_close(&what("S4 gradient"), columns(&s4_grad[image], S4), grad);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bias_has_the_sum_of_its_outputs_gradients() {
+        let grads = pad_rows::<1>(&noise(22, 4 * OUTPUT), OUTPUT);
+        let expected = (0..OUTPUT).map(|o| grads.iter().map(|row| f64::from(row[0][o])).sum());
+        assert_close("bias", bias_grad(&grads, OUTPUT), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Memory that begins with a line of the processor's cache.
+//! Cache-line-aligned memory.
 
 use std::ops::{Deref, DerefMut};
 
@@ -7,7 +7,7 @@ use bytemuck::Zeroable;
 /// Bytes of a cache line, which are sixteen `f32`.
 const CACHE_LINE: usize = 64;
 
-/// A value that begins with a cache line.
+/// A value aligned to a cache line.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C, align(64))]
 pub struct CacheAligned<T>(pub T);
@@ -26,19 +26,20 @@ impl<T> DerefMut for CacheAligned<T> {
     }
 }
 
-/// A vector of items that are whole cache lines: each begins with one, and a block of sixteen values is read at once.
+/// A `Vec` of items whose size is a multiple of a cache line, each aligned to one, so no block of sixteen values straddles
+/// two.
 #[derive(Debug, Clone, Default)]
 pub struct AlignedVec<T> {
     items: Vec<CacheAligned<T>>,
 }
 
 impl<T: Copy + Zeroable> AlignedVec<T> {
-    /// So many items of zeros.
+    /// `count` zeroed items.
     pub fn zeros(count: usize) -> Self {
         Self { items: vec![CacheAligned(T::zeroed()); count] }
     }
 
-    /// Makes it as long as said. New items are zeros; those that stay keep their values.
+    /// Resizes to `count` items. New items are zeroed; those that stay keep their values.
     pub fn resize(&mut self, count: usize) {
         self.items.resize(count, CacheAligned(T::zeroed()));
     }

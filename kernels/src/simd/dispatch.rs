@@ -23,11 +23,13 @@ impl InstructionSet {
         match Arch::detect() {
             Arch::V2 => sets.push(Arch::V2),
             Arch::V3 => sets.extend([Arch::V2, Arch::V3]),
-            Arch::V4 => sets.extend([Arch::V2, Arch::V3, Arch::V4]),
-            _ => {}
+            Arch::Scalar => {}
+            widest => sets.extend([Arch::V2, Arch::V3, widest]),
         }
         #[cfg(not(target_arch = "x86_64"))]
-        sets.push(Arch::detect());
+        if !matches!(Arch::detect(), Arch::Scalar) {
+            sets.push(Arch::detect());
+        }
         sets.into_iter().map(Self).collect()
     }
 
@@ -41,8 +43,11 @@ impl InstructionSet {
             #[cfg(target_arch = "x86_64")]
             Arch::V3 => "AVX2",
             #[cfg(target_arch = "x86_64")]
-            Arch::V4 => "AVX-512",
-            #[allow(unreachable_patterns, reason = "some processors have no other")]
+            _ => "AVX-512",
+            #[cfg(target_arch = "aarch64")]
+            _ => "NEON",
+            #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+            #[allow(unreachable_patterns, reason = "some targets have no vectors")]
             _ => "vectors",
         }
     }
@@ -51,7 +56,7 @@ impl InstructionSet {
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         let arch = match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Arch::V4 if K::MAX_LANES < 16 => Arch::V3,
+            arch if K::MAX_LANES < 16 && !matches!(arch, Arch::Scalar | Arch::V2 | Arch::V3) => Arch::V3,
             arch => arch,
         };
         // SAFETY: an `InstructionSet` is made only of what the processor has, and AVX-512 includes AVX2.

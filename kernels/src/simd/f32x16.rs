@@ -29,13 +29,13 @@ impl<S: Simd, const N: usize, const L: usize> Copy for F32Lanes<S, N, L> {}
 
 impl<S: Simd, const N: usize, const L: usize> F32Lanes<S, N, L> {
     /// Values in one vector.
-    const VECTOR: usize = L / N;
+    const VECTOR_LANES: usize = L / N;
 
     /// How many of these the processor's registers hold, by which tiles are sized: of sixteen values 32 with AVX-512, 8
     /// with AVX2, 4 with SSE.
-    pub const REGISTERS: usize = if Self::VECTOR == 16 { 32 } else { 16 } / N;
+    pub const REGISTERS: usize = (if Self::VECTOR_LANES == 16 { 32 } else { 16 }) / N;
 
-    /// What is true of every kernel: `N` vectors are `L` values. The compiler knows the answer.
+    /// `N` vectors hold `L` values, in every kernel; the compiler removes the check.
     #[inline(always)]
     fn check_size() {
         assert!(N * size_of::<Vector<S, f32>>() == L * size_of::<f32>());
@@ -76,15 +76,15 @@ impl<S: Simd, const N: usize, const L: usize> F32Lanes<S, N, L> {
     /// Reads `L` values.
     ///
     /// # Safety
-    /// They can be read.
+    /// `values` points to `L` values that may be read.
     #[inline(always)]
     pub unsafe fn load_from(values: *const f32) -> Self {
         Self::check_size();
         let mut loaded = Self::splat(0.0);
         for i in 0..N {
             // A plain read: macerator's is not always inlined.
-            // SAFETY: a vector is plain data, `VECTOR` values long, and the caller vouches for `N` of them.
-            loaded.0[i] = unsafe { values.add(i * Self::VECTOR).cast::<Vector<S, f32>>().read_unaligned() };
+            // SAFETY: a vector is plain data, `VECTOR_LANES` values long, and the caller vouches for `N` of them.
+            loaded.0[i] = unsafe { values.add(i * Self::VECTOR_LANES).cast::<Vector<S, f32>>().read_unaligned() };
         }
         loaded
     }
@@ -99,13 +99,13 @@ impl<S: Simd, const N: usize, const L: usize> F32Lanes<S, N, L> {
     /// Writes `L` values.
     ///
     /// # Safety
-    /// They can be written.
+    /// `to` points to room for `L` values that may be written.
     #[inline(always)]
     pub unsafe fn store_to(self, to: *mut f32) {
         Self::check_size();
         for i in 0..N {
             // SAFETY: as in `load_from`.
-            unsafe { to.add(i * Self::VECTOR).cast::<Vector<S, f32>>().write_unaligned(self.0[i]) };
+            unsafe { to.add(i * Self::VECTOR_LANES).cast::<Vector<S, f32>>().write_unaligned(self.0[i]) };
         }
     }
 

@@ -147,7 +147,7 @@ fn nn_tile<S: Simd, const N: usize, const IMAGES: usize, const X: usize, const J
     });
 }
 
-/// [`matmul_nn`] where most values of `x` are zero: those are left out.
+/// [`matmul_nn`] that skips the zeros of `x`.
 #[inline(always)]
 pub fn matmul_nn_sparse<S: Simd, const N: usize, const X: usize, const J: usize>(
     out: &mut [Row<J>],
@@ -158,13 +158,13 @@ pub fn matmul_nn_sparse<S: Simd, const N: usize, const X: usize, const J: usize>
     let mut nonzeros = NonzeroList::new();
     for (x, out) in x.iter().zip(out) {
         nonzeros.collect(x.as_flattened()[..w.len()].iter().copied());
-        // SAFETY: it is a row.
+        // SAFETY: `out` is borrowed mutably, so it can be written.
         unsafe { sum_rows::<S, N, J, false>(out, nonzeros.as_slice(), w) };
     }
 }
 
-/// `out[r][c] = Σᵢ a[i][first + r] · b[i][c]` for as many rows as `out` has; it is written in full. Most values of `a` are
-/// zero: those are left out.
+/// `out[r][c] = Σᵢ a[i][first + r] · b[i][c]` for as many rows as `out` has; it is written in full. The zeros of
+/// `a`, which are most of its values, are skipped.
 #[inline(always)]
 pub fn matmul_tn<S: Simd, const N: usize, const A: usize, const B: usize>(
     out: &mut [MaybeUninit<Row<B>>],
@@ -174,12 +174,12 @@ pub fn matmul_tn<S: Simd, const N: usize, const A: usize, const B: usize>(
 ) {
     assert!(first + out.len() <= A * LANES && a.len() == b.len() && !b.is_empty());
     let mut nonzeros = NonzeroList::new();
-    // The rows of `b` in chunks of which a list holds all; the first chunk begins the sums.
+    // `b` in chunks that fit the list; the first chunk initializes the sums.
     let chunks = a.chunks(NonzeroList::CAPACITY).zip(b.chunks(NonzeroList::CAPACITY));
     for (chunk, (a, b)) in chunks.enumerate() {
         for (r, out) in out.iter_mut().enumerate() {
             nonzeros.collect(a.iter().map(|row| row.as_flattened()[first + r]));
-            // SAFETY: it is a row, which the first chunk writes without reading it.
+            // SAFETY: `out` can be written; the first chunk writes all of it, so later chunks may read it.
             unsafe {
                 if chunk == 0 {
                     sum_rows::<S, N, B, false>(out.as_mut_ptr(), nonzeros.as_slice(), b);
@@ -217,7 +217,7 @@ impl NonzeroList {
     fn collect(&mut self, values: impl Iterator<Item = f32>) {
         self.count = 0;
         for (row, value) in values.enumerate() {
-            // Without a branch: each value is written, and the next one over it unless it counts.
+            // Branch-free: every value is written, but the count advances only past nonzero ones.
             #[expect(clippy::cast_possible_truncation, reason = "at most CAPACITY")]
             let item = Nonzero { value, row: row as u32 };
             self.items[self.count % Self::CAPACITY] = item;
@@ -245,7 +245,7 @@ unsafe fn sum_rows<S: Simd, const N: usize, const B: usize, const ADD: bool>(
     let mut block = 0;
     while block < B {
         // As many columns as the registers hold.
-        // SAFETY: the caller vouches for it.
+        // SAFETY: the caller lets us write the row, and read it with `ADD`.
         block += unsafe {
             match B - block {
                 13.. if registers >= 32 => sum_columns::<S, N, B, 13, ADD>(out, nonzeros, w, block),
@@ -274,7 +274,7 @@ unsafe fn sum_columns<S: Simd, const N: usize, const B: usize, const BLOCKS: usi
     let mut sums = [F32x16::<S, N>::splat(0.0); BLOCKS];
     if ADD {
         unroll!(long j < BLOCKS, {
-            // SAFETY: the caller vouches for it.
+            // SAFETY: `out + j` is within the row, as asserted, and the caller lets us read it with `ADD`.
             sums[j] = unsafe { F32x16::load_from(out.add(j).cast()) };
         });
     }
@@ -286,7 +286,7 @@ unsafe fn sum_columns<S: Simd, const N: usize, const B: usize, const BLOCKS: usi
         });
     }
     unroll!(long j < BLOCKS, {
-        // SAFETY: the caller vouches for it.
+        // SAFETY: `out + j` is within the row, as asserted, and the caller lets us write it.
         unsafe { sums[j].store_to(out.add(j).cast()) };
     });
     BLOCKS
