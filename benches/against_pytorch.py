@@ -1,11 +1,13 @@
-"""lenet and PyTorch side by side: the same net, data, optimizer and mini-batches on the same cores.
+"""lenet and PyTorch side by side: the same net, optimizer and mini-batch sizes on the same cores.
 
     pip install torch numpy
     python benches/against_pytorch.py             # from the project's root, on an otherwise idle machine
 
-Both train in turn, a few rounds each, and the medians are compared. lenet's figures are those of `lenet train`: with
-the learner, metrics and checkpoints. PyTorch has everything in memory before its clock starts, no DataLoader, and its
-faster memory format. Prints a table, or JSON with --json.
+Both train in turn, a few rounds each, and the medians of each run's best epoch are compared. lenet's results in training
+are those of `lenet train`: with the learner, metrics and checkpoints; its evaluation and its single image come from one
+`lenet bench` afterwards. PyTorch has everything in memory before its clock starts, no DataLoader, and its faster memory
+format. It trains on all 60,000 images at a constant rate of 0.05, while lenet trains on 55,000 with its one-cycle schedule
+and validates on 5,000. Prints a table, or JSON with --json.
 """
 
 import argparse
@@ -25,7 +27,7 @@ BATCH_SIZES = (64, 256)
 
 
 def load(prefix, np):
-    """Normalised images [n, 1, 32, 32] and labels [n] of a split, from the files that come with the project."""
+    """Normalized images [n, 1, 32, 32] and labels [n] of a split, from the files that come with the project."""
     def read(kind, skip):
         return np.frombuffer(gzip.open(ROOT / f"data/mnist/{prefix}-{kind}-ubyte.gz").read(), np.uint8, offset=skip)
 
@@ -35,7 +37,7 @@ def load(prefix, np):
 
 
 def pytorch(batch_size, epochs):
-    """One PyTorch training in this process; its figures as JSON on standard output."""
+    """One PyTorch training in this process; its results as JSON on standard output."""
     began = time.perf_counter()
     import numpy as np
     import torch
@@ -124,7 +126,7 @@ def compare(rounds):
     bench = subprocess.run([binary, "bench", "--json"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     speed = json.loads(bench)[0]
     row("evaluation, batch 1000, images/s", speed["evaluate_1000"], median(torch[64] + torch[256], "evaluate"))
-    row("one picture, µs", speed["one_image_seconds"] * 1e6, median(torch[64], "one_image") * 1e6, False)
+    row("one image, µs", speed["one_image_seconds"] * 1e6, median(torch[64], "one_image") * 1e6, False)
     row(f"start to {small[0]['accuracy']:.2%} / to the end of epoch 3, s", median(small, "seconds"),
         median(torch[64], "third_epoch"), False)
     row("peak memory of training, MiB", median(small, "memory"), median(torch[64], "memory"), False)

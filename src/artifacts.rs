@@ -173,7 +173,7 @@ impl RunDir {
         if self.existing == Existing::Replace {
             self.clear()?;
         }
-        let text = format!("# The settings of this run, every default written out.\n\n{}", config.to_toml()?);
+        let text = format!("# The settings of this run, including the defaults.\n\n{}", config.to_toml()?);
         write_atomically(&self.path.join(CONFIG), text.as_bytes())
     }
 
@@ -194,8 +194,7 @@ impl RunDir {
     /// A file cannot be written.
     pub fn write_report(&self, report: &Report) -> Result<()> {
         let path = self.report();
-        let mut text = serde_json::to_string_pretty(report)
-            .map_err(|e| Error::Run(format!("{} cannot be written: {e}", path.display())))?;
+        let mut text = serde_json::to_string_pretty(report).map_err(Error::json(path.display()))?;
         text.push('\n');
         write_atomically(&path, text.as_bytes())?;
         write_atomically(&self.path.join(METRICS_CSV), report.metrics_csv().as_bytes())

@@ -50,7 +50,7 @@ pub const BACKENDS: &[Backend] = &[
         name: "webgpu",
         compiled: cfg!(feature = "webgpu"),
         about: "GPU through a browser's WebGPU",
-        needs: "a browser: a program outside one has wgpu",
+        needs: "a browser; outside one, use wgpu",
     },
     Backend {
         name: "cuda",

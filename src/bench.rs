@@ -10,9 +10,8 @@ use crate::{
     backend::FoundDevice,
     config::{Config, Operators},
     data::{Batch, BatchLoader, ImageSet},
-    evaluation::rows,
-    model::LeNet5,
-    panics, pool,
+    model::{LeNet5, rows},
+    panics, threads,
     training::optimizer,
 };
 
@@ -77,7 +76,7 @@ pub fn training_speed(found: &FoundDevice, images: &ImageSet) -> Result<f64> {
 
 /// Runs a measurement on the thread pool as training does, and catches Burn's panics.
 fn on_device<T: Send>(device: &Device, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    panics::catch(|| pool::run(device, work)).unwrap_or_else(|panic| Err(Error::Device(panic)))
+    panics::catch(|| threads::run(device, work)).unwrap_or_else(|panic| Err(Error::Device(panic)))
 }
 
 fn batches(images: &ImageSet, size: usize, device: &Device) -> Result<Vec<Batch>> {

@@ -94,13 +94,12 @@ fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
             say("stopping; press Ctrl-C again to quit immediately");
         }
     })
-    .map_err(|e| Error::Training(format!("signals cannot be handled: {e}")))?;
+    .map_err(|e| Error::Signals(e.to_string()))?;
     Ok(interrupter)
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|e| Error::Run(format!("the result cannot be written as JSON: {e}")))?;
+    let text = serde_json::to_string_pretty(value).map_err(Error::json("the result"))?;
     print(&format!("{text}\n"))
 }
 

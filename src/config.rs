@@ -209,10 +209,10 @@ pub struct LoggingConfig {
     pub tensorboard: bool,
 }
 
-/// The largest mini-batch, far larger than anyone's.
-const MOST_IMAGES: usize = 1_000_000;
-/// The most epochs, far more than anyone trains: below it, counting steps cannot overflow.
-const MOST_EPOCHS: usize = 1_000_000;
+/// The largest batch size accepted.
+const MAX_BATCH_SIZE: usize = 1_000_000;
+/// The most epochs accepted, so that step counts cannot overflow.
+const MAX_EPOCHS: usize = 1_000_000;
 
 /// A value that is out of range: its dotted key, and what is wrong with it.
 type Fault = (&'static str, String);
@@ -260,9 +260,9 @@ impl Config {
         let below_1 = |value: f64| (0.0..1.0).contains(&value);
         let checks = [
             ("backend", backend::check_name(&self.backend).err()),
-            ("training.epochs", out_of(1..=MOST_EPOCHS, training.epochs)),
-            ("training.patience", out_of(0..=MOST_EPOCHS, training.patience)),
-            ("training.batch_size", out_of(1..=MOST_IMAGES, training.batch_size)),
+            ("training.epochs", out_of(1..=MAX_EPOCHS, training.epochs)),
+            ("training.patience", out_of(0..=MAX_EPOCHS, training.patience)),
+            ("training.batch_size", out_of(1..=MAX_BATCH_SIZE, training.batch_size)),
             (
                 "training.patience",
                 unless(
@@ -283,7 +283,7 @@ impl Config {
             ("optimizer.clip_norm", unless(from_0(optimizer.clip_norm), "must be 0 (off) or above")),
             ("schedule.warmup", unless(fraction(schedule.warmup), "is a fraction of the run: 0 to 1")),
             ("schedule.end", unless(fraction(schedule.end), "is a fraction of the learning rate: 0 to 1")),
-            ("schedule.step_epochs", out_of(1..=MOST_EPOCHS, schedule.step_epochs)),
+            ("schedule.step_epochs", out_of(1..=MAX_EPOCHS, schedule.step_epochs)),
             ("schedule.step_factor", unless(above_0(schedule.step_factor), "must be above 0")),
             ("loss.label_smoothing", unless(below_1(loss.label_smoothing), "must be at least 0 and below 1")),
         ];
@@ -293,10 +293,10 @@ impl Config {
 
 /// What is wrong with a number, if it is out of range.
 fn out_of(range: RangeInclusive<usize>, value: usize) -> Option<String> {
-    let (least, most) = (range.start(), range.end());
-    (!range.contains(&value)).then(|| match least {
-        0 => format!("must be at most {most}"),
-        _ => format!("must be {least} to {most}"),
+    let (min, max) = (range.start(), range.end());
+    (!range.contains(&value)).then(|| match min {
+        0 => format!("must be at most {max}"),
+        _ => format!("must be {min} to {max}"),
     })
 }
 

@@ -100,7 +100,7 @@ impl ImageSet {
 
     /// The same images, scaled in another way.
     #[must_use]
-    pub fn on_scale(self, scale: Scale) -> Self {
+    pub fn with_scale(self, scale: Scale) -> Self {
         Self { scale, ..self }
     }
 
@@ -139,7 +139,7 @@ impl Splits {
     pub fn load(config: &Config) -> Result<Self> {
         let folder = &config.data.folder;
         let (train, test) = if folder == Path::new("") { load_mnist()? } else { read_folder(folder)? };
-        let [train, test] = [train, test].map(|set| set.on_scale(config.data.scale));
+        let [train, test] = [train, test].map(|set| set.with_scale(config.data.scale));
         let (total, held_back) = (train.len(), config.data.validation);
         if held_back >= total {
             return Err(Error::Data(format!(

@@ -74,6 +74,19 @@ pub enum Error {
     #[error("{0}")]
     Page(String),
 
+    /// A result could not be written as JSON.
+    #[error("{what} cannot be written as JSON: {source}")]
+    Json {
+        /// What was to be written.
+        what: String,
+        /// The serializer's error.
+        source: serde_json::Error,
+    },
+
+    /// Ctrl-C and termination signals cannot be handled.
+    #[error("signals cannot be handled: {0}")]
+    Signals(String),
+
     /// The loss is no longer a finite number.
     #[error(
         "training diverged: the loss is no longer a finite number in epoch {epoch}. \
@@ -90,7 +103,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code of the process: 2 if the command or the config has to be changed, else 1.
+    /// The exit code of the process: 2 if the command line, the config or the backend is not valid, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -103,6 +116,12 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// For `map_err`: adds to a serializer's error what was to be written.
+    pub(crate) fn json(what: impl std::fmt::Display) -> impl FnOnce(serde_json::Error) -> Self {
+        let what = what.to_string();
+        move |source| Self::Json { what, source }
     }
 }
 

@@ -1,15 +1,12 @@
 //! Measures a net on labelled images: loss, accuracy, confusion, calibration, misses and dead units.
 
-use burn::{
-    data::dataloader::DataLoader,
-    tensor::{Device, Tensor},
-};
+use burn::{data::dataloader::DataLoader, tensor::Device};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
     data::{BatchLoader, CLASSES, ImageSet, images_tensor},
-    model::LeNet5,
+    model::{LeNet5, argmax, rows},
 };
 
 /// Images in a mini-batch.
@@ -34,7 +31,7 @@ pub struct Evaluation {
     pub misses: usize,
     /// Precision and recall of each class.
     pub classes: Vec<ClassMetrics>,
-    /// `confusion[label][answer]`: how many images with a label got an answer.
+    /// `confusion[label][prediction]`: how many images with a label got a prediction.
     pub confusion: [[usize; CLASSES]; CLASSES],
     /// Confidence and accuracy by bins of confidence, in ascending order; empty bins are left out.
     #[serde(default)]
@@ -49,12 +46,12 @@ pub struct Evaluation {
     pub worst: Vec<Miss>,
 }
 
-/// The images whose answer has a probability within one tenth of the range 0 to 1.
+/// The images whose prediction has a probability within one tenth of the range 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationBin {
     /// The number of images.
     pub images: usize,
-    /// The mean probability of their answers, 0 to 1.
+    /// The mean probability of their predictions, 0 to 1.
     pub confidence: f64,
     /// The fraction of correctly classified images, 0 to 1.
     pub accuracy: f64,
@@ -67,15 +64,15 @@ pub struct Miss {
     pub index: usize,
     /// Its label.
     pub label: usize,
-    /// The net's answer.
+    /// The predicted class.
     pub answer: usize,
-    /// The probability of the answer, 0 to 1.
+    /// The probability of the predicted class, 0 to 1.
     pub probability: f64,
     /// The probability of the label, 0 to 1.
     pub probability_of_label: f64,
 }
 
-/// The fraction of dead units, 0 to 1: those that none of the first thousand images of a set activates. A map counts as
+/// The fraction of dead units, 0 to 1: those that none of the first 1,000 images of a set activates. A map counts as
 /// one unit, which is dead if none of its positions is ever activated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DeadUnits {
@@ -104,9 +101,9 @@ pub struct ClassMetrics {
     pub class: usize,
     /// The number of images with this label.
     pub images: usize,
-    /// Of the images with this answer, the fraction that has this label, 0 to 1; none without such an answer.
+    /// Of the images with this prediction, the fraction that has this label, 0 to 1; `None` if there is no such image.
     pub precision: Option<f64>,
-    /// Of the images with this label, the fraction that got this answer, 0 to 1; none without such an image.
+    /// Of the images with this label, the fraction that got this prediction, 0 to 1; `None` if there is no such image.
     pub recall: Option<f64>,
 }
 
@@ -124,24 +121,25 @@ struct Tally {
 struct Bin {
     images: usize,
     correct: usize,
-    /// The sum of the probabilities of their answers.
+    /// The sum of the probabilities of their predictions.
     confidence: f64,
 }
 
 impl Tally {
     fn add(&mut self, index: usize, label: usize, logits: &[f32; CLASSES]) {
-        let answer = argmax(logits);
+        let prediction = argmax(logits);
         let loss = cross_entropy(logits, label);
-        let probability = (-cross_entropy(logits, answer)).exp();
-        self.confusion[label][answer] += 1;
+        let probability = (-cross_entropy(logits, prediction)).exp();
+        self.confusion[label][prediction] += 1;
         self.loss += loss;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10; NaN becomes 0")]
         let bin = ((probability * BINS as f64) as usize).min(BINS - 1);
         self.bins[bin].images += 1;
-        self.bins[bin].correct += usize::from(label == answer);
+        self.bins[bin].correct += usize::from(label == prediction);
         self.bins[bin].confidence += probability;
-        if label != answer {
-            self.misses.push(Miss { index, label, answer, probability, probability_of_label: (-loss).exp() });
+        if label != prediction {
+            let probability_of_label = (-loss).exp();
+            self.misses.push(Miss { index, label, answer: prediction, probability, probability_of_label });
         }
     }
 
@@ -152,12 +150,12 @@ impl Tally {
         let classes = (0..CLASSES)
             .map(|class| {
                 let labelled = confusion[class].iter().sum();
-                let answered = confusion.iter().map(|row| row[class]).sum();
+                let predicted = confusion.iter().map(|row| row[class]).sum();
                 let correct = confusion[class][class];
                 ClassMetrics {
                     class,
                     images: labelled,
-                    precision: fraction(correct, answered),
+                    precision: fraction(correct, predicted),
                     recall: fraction(correct, labelled),
                 }
             })
@@ -219,7 +217,7 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
     Ok(tally.finish())
 }
 
-/// Measures how many units none of the first thousand images of a set activates.
+/// Measures how many units none of the first 1,000 images of a set activates.
 ///
 /// # Errors
 /// The device fails.
@@ -241,17 +239,6 @@ pub fn dead_units(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<DeadU
     let [c1, c3, c5, f6] =
         strongest.map(|units| fraction(units.iter().filter(|unit| **unit <= 0.0).count(), units.len()).unwrap_or(0.0));
     Ok(DeadUnits { c1, c3, c5, f6 })
-}
-
-/// Reads the rows of a `[batch, 10]` tensor.
-pub(crate) fn rows(tensor: Tensor<2>) -> Result<Vec<[f32; CLASSES]>> {
-    let values: Vec<f32> = tensor.try_into_data().map_err(|e| Error::Device(e.to_string()))?.iter().collect();
-    Ok(values.as_chunks().0.to_vec())
-}
-
-/// The index of the largest value, the first of equals.
-pub(crate) fn argmax(values: &[f32; CLASSES]) -> usize {
-    (1..CLASSES).fold(0, |best, i| if values[i] > values[best] { i } else { best })
 }
 
 /// Cross-entropy in nats, `ln Σ exp zₖ - z_label`. The assignment's formula has the prediction where the label belongs.

@@ -10,9 +10,8 @@ use crate::{
     artifacts::RunDir,
     backend::select,
     config::Config,
-    data::{PIXELS, images_tensor},
-    evaluation::rows,
-    model::LeNet5,
+    data::{CLASSES, PIXELS, images_tensor},
+    model::{LeNet5, rows},
     picture::read_picture,
 };
 
@@ -26,7 +25,7 @@ pub struct Trained {
     /// The run's settings; the defaults for a model file outside a run's folder.
     pub config: Config,
     /// Whether the model is in a run's folder, so that its settings are known.
-    pub of_a_run: bool,
+    pub in_run_folder: bool,
 }
 
 impl Trained {
@@ -37,7 +36,7 @@ impl Trained {
     pub fn load(run: &Path, backend: Option<&str>) -> Result<Self> {
         // The model file of a run stands for the run.
         let folder = if run.is_file() { run.parent().unwrap_or(Path::new("")) } else { run };
-        let (record, config, of_a_run) = match RunDir::open(folder) {
+        let (record, config, in_run_folder) = match RunDir::open(folder) {
             Ok(dir) if !run.is_file() || run.file_name() == dir.model().file_name() => {
                 dir.check_model()?;
                 (dir.model(), dir.read_config()?, true)
@@ -47,7 +46,7 @@ impl Trained {
         };
         let device = select(backend.unwrap_or(&config.backend))?.device;
         let net = LeNet5::load(&record, &device)?.with_operators(config.operators);
-        Ok(Self { net, device, config, of_a_run })
+        Ok(Self { net, device, config, in_run_folder })
     }
 
     /// The probability of each digit, 0 to 1, for images in MNIST's format.
@@ -57,7 +56,7 @@ impl Trained {
     ///
     /// # Errors
     /// The device fails.
-    pub fn probabilities(&self, images: &[[u8; PIXELS]]) -> Result<Vec<[f32; 10]>> {
+    pub fn probabilities(&self, images: &[[u8; PIXELS]]) -> Result<Vec<[f32; CLASSES]>> {
         if images.is_empty() {
             return Ok(Vec::new());
         }
@@ -83,7 +82,7 @@ impl Trained {
     }
 }
 
-/// The net's answer for a picture.
+/// What the net predicts for a picture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
     /// The picture's file.
@@ -94,7 +93,7 @@ pub struct Prediction {
     /// Its probability, 0 to 1.
     pub probability: f32,
     /// All digits, the most likely first.
-    pub ranking: Vec<Guess>,
+    pub ranking: Vec<RankedDigit>,
 }
 
 /// A path need not be valid UTF-8, but JSON must be.
@@ -104,7 +103,7 @@ fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> std::result::Res
 
 /// One digit and its probability.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Guess {
+pub struct RankedDigit {
     /// The digit, 0 to 9.
     pub digit: usize,
     /// Its probability, 0 to 1.
@@ -112,9 +111,9 @@ pub struct Guess {
 }
 
 impl Prediction {
-    fn new(path: PathBuf, probabilities: &[f32; 10]) -> Self {
-        let mut ranking: Vec<Guess> =
-            probabilities.iter().enumerate().map(|(digit, p)| Guess { digit, probability: *p }).collect();
+    fn new(path: PathBuf, probabilities: &[f32; CLASSES]) -> Self {
+        let mut ranking: Vec<RankedDigit> =
+            probabilities.iter().enumerate().map(|(digit, p)| RankedDigit { digit, probability: *p }).collect();
         ranking.sort_by(|a, b| b.probability.total_cmp(&a.probability));
         Self { path, digit: ranking[0].digit, probability: ranking[0].probability, ranking }
     }

@@ -5,6 +5,7 @@
 //!
 //! - [`enum@Error`], [`panics`], [`terminal`]: messages for people. `files`: atomic writes and checksums.
 //! - [`backend`]: from the name of a backend to a device that works.
+//! - `threads`: keeps the thread pool's threads awake.
 //! - [`config`]: the TOML file, its defaults and checks, and the learning rate's schedule.
 //! - `fused`: the net, the loss and the optimizer's step as one operator each, for the CPU; over the crate
 //!   [`lenet_kernels`].
@@ -13,7 +14,7 @@
 //! - [`evaluation`]: loss, accuracy, confusion, calibration and misses of a net on labelled images.
 //! - [`report`]: what a run measured, as in `report.json`.
 //! - [`artifacts`]: the files in a run's folder.
-//! - [`training`]: Burn's learner, with our step, metrics, optimizer, schedule, recorder and display.
+//! - [`training`]: Burn's learner, with our step, metrics, optimizer, scheduler, recorder and display.
 //! - [`picture`]: from any picture of a digit to an image in MNIST's format.
 //! - [`inference`]: from a trained run and pictures to digits.
 //! - [`page`]: a run, or a comparison of several, as an HTML page.
@@ -37,11 +38,11 @@ pub mod model;
 pub mod page;
 pub mod panics;
 pub mod picture;
-mod pool;
 pub mod report;
 pub mod run;
 pub mod sweep;
 pub mod terminal;
+mod threads;
 pub mod training;
 
 pub use error::{Error, Result};

@@ -1,5 +1,6 @@
-//! The net, by the layer names of `LeCun` et al. 1998, section II.B (<http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf>),
-//! with the assignment's changes: ReLU for the sigmoids, maximum for the averages, every map of S2 into every map of C3.
+//! The net. Its layers are named as in the 1998 paper (`LeCun` et al., section II.B,
+//! <http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf>). The assignment's changes: ReLU for the sigmoids, maxima for the
+//! averages, every map of S2 into every map of C3, and a linear output with softmax for the RBF units.
 
 use std::{
     path::Path,
@@ -19,7 +20,7 @@ use burn::{
     tensor::activation::softmax,
 };
 
-use lenet_kernels::{LayerParameters, Parameters};
+use lenet_kernels::{LayerParameters, OUTPUT, Parameters};
 
 use crate::{
     Error, Result, backend,
@@ -31,7 +32,7 @@ use crate::{
 pub const PARAMETER_COUNT: usize = 61_706;
 
 /// Burn's CPU backends draw from one generator for the whole process: seeding and drawing must not interleave.
-static DRAWING: Mutex<()> = Mutex::new(());
+static RNG_LOCK: Mutex<()> = Mutex::new(());
 
 /// LeNet-5 with 61,706 parameters.
 ///
@@ -101,12 +102,12 @@ impl LeNet5 {
     /// A net whose parameters are drawn with `seed` immediately: the same ones on every backend.
     #[must_use]
     pub fn seeded(seed: u64, device: &Device) -> Self {
-        let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = RNG_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
         let host = backend::host().unwrap_or_else(|| device.clone());
         host.seed(seed);
         // Parameters are lazy: taking a record draws them, in the order of the layers.
         let record = Self::new(&host).into_record();
-        // It is a record of this very net.
+        // Cannot fail: the record is of the same net.
         Self::new(device).try_load_record(record).unwrap_or_else(|_| Self::new(device))
     }
 
@@ -190,6 +191,17 @@ impl LeNet5 {
     }
 }
 
+/// Reads the rows of a `[batch, 10]` tensor.
+pub(crate) fn rows(tensor: Tensor<2>) -> Result<Vec<[f32; OUTPUT]>> {
+    let values: Vec<f32> = tensor.try_into_data().map_err(|e| Error::Device(e.to_string()))?.iter().collect();
+    Ok(values.as_chunks().0.to_vec())
+}
+
+/// The index of the largest value, the first of equals.
+pub(crate) fn argmax(values: &[f32; OUTPUT]) -> usize {
+    (1..OUTPUT).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+}
+
 struct AllFinite(Result<bool>);
 
 impl ModuleVisitor for AllFinite {
@@ -201,7 +213,7 @@ impl ModuleVisitor for AllFinite {
 }
 
 fn read_record(path: &Path) -> Result<ModuleRecord> {
-    // Burn says the same of a missing file as of a damaged one.
+    // Burn reports a missing file like a damaged one.
     std::fs::File::open(path).map_err(Error::io("read", path))?;
     ModuleRecord::load(path).map_err(|e| wrong_record(path, &e))
 }

@@ -20,7 +20,7 @@ use crate::{
     artifacts::RunDir,
     backend,
     config::{Config, Schedule},
-    data::{IMAGE_SIDE, ImageSet, Splits, images_tensor},
+    data::{CLASSES, IMAGE_SIDE, ImageSet, Splits, images_tensor},
     evaluation::{DeadUnits, Evaluation, Miss},
     files::write_atomically,
     model::LeNet5,
@@ -216,15 +216,15 @@ struct Cell {
 }
 
 fn confusion_rows(test: &Evaluation) -> Vec<Vec<Cell>> {
-    let cell = |label: usize, answer: usize, count: usize| {
-        let correct = label == answer;
+    let cell = |label: usize, prediction: usize| {
+        let (count, correct) = (test.confusion[label][prediction], label == prediction);
         let row: usize = test.confusion[label].iter().sum();
-        // The square root makes a few misses visible next to a thousand correct answers.
+        // The square root makes a few misses visible next to a thousand correct predictions.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
         let shade = ((count as f64 / row.max(1) as f64).sqrt() * 100.0) as usize;
         Cell { count, shade: if correct { shade / 3 } else { (shade * 4).min(100) }, correct }
     };
-    (0..10).map(|label| (0..10).map(|answer| cell(label, answer, test.confusion[label][answer])).collect()).collect()
+    (0..CLASSES).map(|label| (0..CLASSES).map(|prediction| cell(label, prediction)).collect()).collect()
 }
 
 /// What the page shows as images: misses, filters and feature maps.

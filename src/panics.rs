@@ -6,10 +6,10 @@ use std::{
 };
 
 /// The messages of all panics, in any thread, since the last [`catch`] began.
-static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static MESSAGES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-fn seen() -> std::sync::MutexGuard<'static, Vec<String>> {
-    SEEN.lock().unwrap_or_else(PoisonError::into_inner)
+fn messages() -> std::sync::MutexGuard<'static, Vec<String>> {
+    MESSAGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Stops panics from being printed, for the whole program: [`catch`] and [`last`] return their messages instead.
@@ -17,14 +17,14 @@ pub fn keep_quiet() {
     set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("a panic without a message");
         let location = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
-        seen().push(format!("{message}{location}"));
+        messages().push(format!("{message}{location}"));
     }));
 }
 
 /// The message of the last panic, if [`keep_quiet`] was called before it.
 #[must_use]
 pub fn last() -> Option<String> {
-    seen().last().cloned()
+    messages().last().cloned()
 }
 
 /// Runs something that may panic.
@@ -35,10 +35,10 @@ pub fn last() -> Option<String> {
 /// # Errors
 /// It panicked: the message, with file and line if [`keep_quiet`] was called.
 pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    seen().clear();
+    messages().clear();
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let own = payload.downcast_ref::<String>().map(String::as_str);
         let own = own.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
-        seen().first().cloned().unwrap_or_else(|| own.to_owned())
+        messages().first().cloned().unwrap_or_else(|| own.to_owned())
     })
 }

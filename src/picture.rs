@@ -30,21 +30,21 @@ use crate::{
 type Plane = ImageBuffer<Luma<f32>, Vec<f32>>;
 
 /// The longer side of a digit in MNIST, in pixels.
-const BOX: u32 = 20;
+const DIGIT_SIDE: u32 = 20;
 /// Larger pictures are first reduced to this longer side, in pixels: finer detail is noise here.
 const WORKING_SIDE: u32 = 400;
 /// Larger files, in bytes, are refused.
-const LARGEST_FILE: u64 = 100 << 20;
+const MAX_FILE_BYTES: u64 = 100 << 20;
 /// Pictures with a longer side, in pixels, are refused.
-const LARGEST_SIDE: u32 = 20_000;
+const MAX_SIDE: u32 = 20_000;
 /// Pictures with more pixels are refused: processing takes about thirty bytes of memory for each.
-const MOST_PIXELS: u64 = 50_000_000;
+const MAX_PIXELS: u64 = 50_000_000;
 /// The foreground must differ from the background by this fraction of the full range.
-const LEAST_CONTRAST: f32 = 0.06;
+const MIN_CONTRAST: f32 = 0.06;
 /// Pixels with at least this much foreground, out of 1, belong to a connected component.
-const OUTLINE: f32 = 0.3;
+const FOREGROUND_THRESHOLD: f32 = 0.3;
 /// A component whose mass is less than this fraction of the largest one's is a speck, not part of the digit.
-const LEAST_COMPONENT: f32 = 0.05;
+const MIN_COMPONENT: f32 = 0.05;
 
 /// Reads a picture file (PNG, JPEG, BMP, GIF or PNM, of any size, in colour or grey, dark on light or light on dark) as
 /// an image in MNIST's format: 784 pixels from 0 (background) to 255 (foreground), row by row.
@@ -59,21 +59,21 @@ pub fn read_picture(path: &Path) -> Result<[u8; PIXELS]> {
     }
     let mut bytes = Vec::new();
     // A device or a pipe has no length, and may have no end.
-    let read = std::fs::File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
     read.map_err(|e| fault(format!("cannot be read: {e}")))?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(fault(format!("is larger than {} MiB", LARGEST_FILE >> 20)));
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(fault(format!("is larger than {} MiB", MAX_FILE_BYTES >> 20)));
     }
     let picture = decode(&bytes)
         .map_err(|e| fault(format!("is not a picture that can be read ({e}); PNG, JPEG, BMP, GIF and PNM are")))?;
-    normalise(&picture).map_err(|reason| fault(reason.into()))
+    normalize(&picture).map_err(|reason| fault(reason.into()))
 }
 
 /// Decodes the supported formats only. `ImageReader` would compile in every format that any dependency enables.
 fn decode(bytes: &[u8]) -> ImageResult<DynamicImage> {
     let mut limits = Limits::default();
-    limits.max_image_width = Some(LARGEST_SIDE);
-    limits.max_image_height = Some(LARGEST_SIDE);
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
     let reader = Cursor::new(bytes);
     let mut decoder: Box<dyn ImageDecoder + '_> = match image::guess_format(bytes)? {
         // Only this decoder needs its limits from the start.
@@ -86,7 +86,7 @@ fn decode(bytes: &[u8]) -> ImageResult<DynamicImage> {
     };
     decoder.set_limits(limits)?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(ImageError::Limits(LimitError::from_kind(LimitErrorKind::DimensionError)));
     }
     let orientation = decoder.orientation()?;
@@ -99,7 +99,7 @@ fn decode(bytes: &[u8]) -> ImageResult<DynamicImage> {
 ///
 /// # Errors
 /// The picture shows nothing.
-pub fn normalise(picture: &DynamicImage) -> std::result::Result<[u8; PIXELS], &'static str> {
+pub fn normalize(picture: &DynamicImage) -> std::result::Result<[u8; PIXELS], &'static str> {
     // A drawing on a transparent background is seen on white or, if it is itself white, on black.
     let backgrounds: &[f32] = if picture.color().has_alpha() { &[1.0, 0.0] } else { &[1.0] };
     let foreground = backgrounds
@@ -128,7 +128,7 @@ fn shrink(plane: &Plane) -> Plane {
     resize(plane, side(plane.width()), side(plane.height()), FilterType::Triangle)
 }
 
-/// How much each pixel differs from the background, 0 to 1; none if nothing does. The background's shade is the median
+/// How much each pixel differs from the background, 0 to 1; `None` if nothing does. The background's shade is the median
 /// of the border. The foreground is what is darker, or what is lighter, whichever differs more in total.
 fn foreground(plane: &Plane) -> Option<Plane> {
     let (w, h) = plane.dimensions();
@@ -147,7 +147,7 @@ fn foreground(plane: &Plane) -> Option<Plane> {
     });
     let sign = if darker >= lighter { -1.0 } else { 1.0 };
     let strongest = plane.pixels().map(|p| (p[0] - background) * sign).fold(0.0, f32::max);
-    if strongest - floor < LEAST_CONTRAST {
+    if strongest - floor < MIN_CONTRAST {
         return None;
     }
     let scale = 1.0 / (strongest - floor);
@@ -169,18 +169,18 @@ fn digit(foreground: &Plane) -> Plane {
         mass[*component] += pixel[0];
     }
     mass[0] = 0.0;
-    let least = LEAST_COMPONENT * mass.iter().copied().fold(0.0, f32::max);
+    let min_mass = MIN_COMPONENT * mass.iter().copied().fold(0.0, f32::max);
     let (w, h) = foreground.dimensions();
     let (mut left, mut top, mut right, mut bottom) = (w, h, 0, 0);
     for ((x, y, _), component) in foreground.enumerate_pixels().zip(&components) {
-        if *component > 0 && mass[*component] >= least {
+        if *component > 0 && mass[*component] >= min_mass {
             (left, top, right, bottom) = (left.min(x), top.min(y), right.max(x), bottom.max(y));
         }
     }
     let (width, height) = (right - left + 1, bottom - top + 1);
     let cut = crop_imm(foreground, left, top, width, height).to_image();
     let longer = width.max(height);
-    let side = |side: u32| ((side * BOX + longer / 2) / longer).clamp(1, BOX);
+    let side = |side: u32| ((side * DIGIT_SIDE + longer / 2) / longer).clamp(1, DIGIT_SIDE);
     let mut fitted = resize(&cut, side(width), side(height), FilterType::Triangle);
     // Resizing makes thin strokes paler, but MNIST's digits reach 255.
     let strongest = fitted.pixels().map(|p| p[0]).fold(f32::MIN_POSITIVE, f32::max);
@@ -194,7 +194,7 @@ fn digit(foreground: &Plane) -> Plane {
 /// are.
 fn components(foreground: &Plane) -> (Vec<usize>, usize) {
     let (w, h) = (foreground.width() as usize, foreground.height() as usize);
-    let is_foreground: Vec<bool> = foreground.pixels().map(|p| p[0] >= OUTLINE).collect();
+    let is_foreground: Vec<bool> = foreground.pixels().map(|p| p[0] >= FOREGROUND_THRESHOLD).collect();
     let (mut labels, mut count) = (vec![0; w * h], 0);
     let mut open = Vec::new();
     for start in 0..w * h {

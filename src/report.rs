@@ -39,7 +39,7 @@ pub struct Report {
     pub seconds: f64,
     /// The results of the best epoch on the test set.
     pub test: Option<Evaluation>,
-    /// The dead units after the best epoch, on the test set.
+    /// The dead units after the best epoch: those that none of the first 1,000 test images activates.
     #[serde(default)]
     pub dead_units: Option<DeadUnits>,
     /// SHA-256 of `model.bpk`.
@@ -85,7 +85,7 @@ pub struct EpochReport {
     pub epoch: usize,
     /// On the training set, during the epoch, while the parameters changed.
     pub train: SplitMetrics,
-    /// On the validation set, after the epoch; none without a validation set.
+    /// On the validation set, after the epoch; `None` without a validation set.
     pub valid: Option<SplitMetrics>,
     /// The learning rate of its last step.
     pub learning_rate: f64,
@@ -214,6 +214,11 @@ mod tests {
         assert_eq!(report(&[Some((0.9, 0.3)), Some((0.8, 0.1))]).best_epoch, Some(1));
         assert_eq!(report(&[Some((0.9, 0.3)), Some((0.9, 0.2)), Some((0.9, 0.2))]).best_epoch, Some(2));
         assert_eq!(report(&[None, None]).best_epoch, Some(2));
+    }
+
+    #[test]
+    fn the_version_of_burn_is_the_pinned_one() {
+        assert!(include_str!("../Cargo.toml").contains(&format!("\nburn = {{ version = \"={BURN}\"")));
     }
 
     #[test]

@@ -12,9 +12,10 @@ use crate::{
     data::{ImageSet, Splits},
     evaluation::{dead_units, evaluate},
     model::LeNet5,
-    page, panics, pool,
+    page, panics,
     report::{Report, Status},
     terminal::say,
+    threads,
     training::{Progress, learn},
 };
 
@@ -43,7 +44,7 @@ pub fn train(
     config.validate()?;
     let FoundDevice { name, hardware, device } = select(&config.backend)?;
     if config.backend == AUTO && progress != Progress::None {
-        say(format!("the backend is {name}, {hardware}"));
+        say(format!("using backend {name} on {hardware}"));
     }
     let run = Arc::new(RunDir::prepare(folder, existing)?);
     let earlier = earlier_report(config, &run)?;
@@ -83,7 +84,7 @@ pub fn train(
         report
     } else {
         // On a thread of the pool: any other thread would sleep during each step and have to be woken.
-        let learned = pool::run(&device, || learn(config, &splits, &device, &run, report, progress, interrupter));
+        let learned = threads::run(&device, || learn(config, &splits, &device, &run, report, progress, interrupter));
         if let Err(Error::Diverged { .. }) = learned {
             write_page(&run, &splits.test, progress);
         }
@@ -103,7 +104,7 @@ pub fn train(
     Ok(report)
 }
 
-/// The report of the run to resume; none if there is nothing to resume.
+/// The report of the run to resume; `None` if there is nothing to resume.
 ///
 /// # Errors
 /// The run has other settings, or it has checkpoints but no readable report.
@@ -137,13 +138,13 @@ fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
     )))
 }
 
-/// The last epoch, up to `most`, from which a run can be resumed: its checkpoint and that of the best epoch until then
+/// The last epoch, up to `max_epoch`, from which a run can be resumed: its checkpoint and that of the best epoch until then
 /// can be read. 0 if there are no checkpoints yet.
 ///
 /// # Errors
 /// There are checkpoints but none can be used: continuing would start over and remove them.
-fn last_complete_epoch(run: &RunDir, report: &Report, most: usize, device: &Device) -> Result<usize> {
-    let most = most.min(report.epochs.len());
+fn last_complete_epoch(run: &RunDir, report: &Report, max_epoch: usize, device: &Device) -> Result<usize> {
+    let max_epoch = max_epoch.min(report.epochs.len());
     let kept = run.checkpoints();
     let readable = |epoch: &usize| {
         let mut until = report.clone();
@@ -154,11 +155,11 @@ fn last_complete_epoch(run: &RunDir, report: &Report, most: usize, device: &Devi
             && LrSchedulerRecord::load(schedule).is_ok()
             && until.best_epoch.is_some_and(|best| LeNet5::load(&run.checkpoint(best), device).is_ok())
     };
-    match kept.iter().rev().filter(|epoch| **epoch <= most).find(|epoch| readable(epoch)) {
+    match kept.iter().rev().filter(|epoch| **epoch <= max_epoch).find(|epoch| readable(epoch)) {
         Some(epoch) => Ok(*epoch),
         None if kept.is_empty() || report.epochs.is_empty() => Ok(0),
         None => Err(Error::Run(format!(
-            "{} cannot be continued up to epoch {most}: it has checkpoints of {}, and none of them can be used. Start \
+            "{} cannot be continued up to epoch {max_epoch}: it has checkpoints of {}, and none of them can be used. Start \
              over with --force, or elsewhere with --out DIR",
             run.path().display(),
             kept.iter().map(|epoch| format!("epoch {epoch}")).collect::<Vec<_>>().join(", "),
@@ -173,6 +174,6 @@ fn write_page(run: &RunDir, test: &ImageSet, progress: Progress) {
     if let Err(error) = written
         && progress != Progress::None
     {
-        say(format!("the run is complete, but its page could not be written: {error}. `lenet report` writes it again"));
+        say(format!("the page could not be written: {error}. `lenet report` writes it again"));
     }
 }

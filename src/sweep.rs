@@ -33,7 +33,7 @@ impl Hyperparameter {
     /// Reads `KEY=VALUE,VALUE`.
     ///
     /// # Errors
-    /// The key or a value is empty, or a value is there twice.
+    /// The key or a value is empty, or a value is given twice.
     pub fn parse(text: &str) -> Result<Self> {
         let fail = |what: &str| Error::Config(format!("--over {text}: {what}"));
         let (key, values) = text
@@ -44,7 +44,7 @@ impl Hyperparameter {
             return Err(fail("a key or a value is empty"));
         }
         if let Some(twice) = values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)) {
-            return Err(fail(&format!("the value {} is there twice", twice.1)));
+            return Err(fail(&format!("the value {} is given twice", twice.1)));
         }
         Ok(Self { key: key.trim().to_owned(), values })
     }
@@ -131,7 +131,7 @@ pub struct Plan {
     pub overrides: Vec<String>,
     /// The hyperparameters, to be tried in all combinations.
     pub grid: Vec<Hyperparameter>,
-    /// Train with the seeds from 1 to this number; none: with the config's own seed.
+    /// Train with the seeds from 1 to this number; `None` for the config's own seed.
     pub seeds: Option<NonZeroU16>,
     /// The folder that holds the runs' folders.
     pub folder: PathBuf,
@@ -155,7 +155,7 @@ impl Plan {
     ///
     /// # Errors
     /// A value is not valid, a run fails in another way than by diverging, or the sweep was interrupted. The same call
-    /// continues.
+    /// continues it.
     pub fn run(&self, progress: Progress, interrupter: &Interrupter, tell: &dyn Fn(&str)) -> Result<Sweep> {
         let plan = self.choices()?;
         let total: usize = plan.iter().map(|(_, runs)| runs.len()).sum();
@@ -168,7 +168,7 @@ impl Plan {
                 let path = self.folder.join(name.replace(['/', '\\'], "_"));
                 run(&config, &path, progress, interrupter).map_err(|error| match error {
                     Error::Interrupted(_) => Error::Interrupted(format!(
-                        "interrupted: {done} of {total} runs are done; the same command continues"
+                        "interrupted: {done} of {total} runs are done; run the same command to continue"
                     )),
                     other => other,
                 })?;
@@ -183,8 +183,9 @@ impl Plan {
         let title = self.grid.iter().map(|parameter| parameter.key.as_str()).collect::<Vec<_>>().join(", ");
         write_comparison(&title, &all, &chart(&self.grid, &points).into_iter().collect::<Vec<_>>(), &page)?;
         let summaries: Vec<PointSummary> = points.iter().map(Point::summary).collect();
-        let json = serde_json::to_string_pretty(&summaries).map_err(|e| Error::Page(e.to_string()))?;
-        write_atomically(&self.folder.join("sweep.json"), json.as_bytes())?;
+        let path = self.folder.join("sweep.json");
+        let json = serde_json::to_string_pretty(&summaries).map_err(Error::json(path.display()))?;
+        write_atomically(&path, json.as_bytes())?;
         Ok(Sweep { points, page })
     }
 
@@ -250,9 +251,9 @@ fn chart(grid: &[Hyperparameter], points: &[Point]) -> Option<Chart> {
         means.extend(point.summary().test_accuracy.map(|spread| (*value, error(spread.mean))));
         each.extend(point.runs.iter().filter_map(|run| Some((*value, error(run.report.test.as_ref()?.accuracy)))));
     }
-    let (least, most) = values.iter().fold((f64::INFINITY, 0.0_f64), |(l, m), v| (l.min(*v), m.max(*v)));
+    let (min, max) = values.iter().fold((f64::INFINITY, 0.0_f64), |(min, max), v| (min.min(*v), max.max(*v)));
     let series = vec![line("mean", 0, means), Series { marks: Marks::Dots, ..line("each seed", 1, each) }];
-    let log_x = least > 0.0 && most / least > 12.0;
+    let log_x = min > 0.0 && max / min > 12.0;
     let y = "test error, mean and each seed";
     Some(Chart { log_x, legend: Legend::None, ..Chart::new("sweep", &only.key, y, true, series) })
 }

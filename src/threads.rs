@@ -1,4 +1,4 @@
-//! The threads that share the work.
+//! Keeps the threads of Rayon's pool awake during training.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +8,7 @@ use crate::backend::is_host;
 
 /// Runs `work` on one of the pool's threads, and keeps the others awake meanwhile if the work is theirs: on a GPU it is not.
 ///
-/// A step of training has serial parts of some tens of microseconds between parallel ones. A thread that falls asleep in
+/// A step of training has serial parts of tens of microseconds between parallel ones. A thread that falls asleep in
 /// them has to be woken by the system each time, which takes as long again.
 pub(crate) fn run<T: Send>(device: &Device, work: impl FnOnce() -> T + Send) -> T {
     let others = if is_host(device) { rayon::current_num_threads() - 1 } else { 0 };
@@ -22,7 +22,7 @@ pub(crate) fn run<T: Send>(device: &Device, work: impl FnOnce() -> T + Send) -> 
     })
 }
 
-/// Takes on whatever work there is, until it is `done`.
+/// Runs whatever work there is until `done`.
 fn stay_awake(done: &AtomicBool) {
     while !done.load(Ordering::Relaxed) {
         if rayon::yield_now() != Some(rayon::Yield::Executed) {
@@ -32,7 +32,7 @@ fn stay_awake(done: &AtomicBool) {
     }
 }
 
-/// Also when the work panics: the scope waits for all.
+/// Sets the flag even if the work panics, since the scope waits for all threads.
 struct SetOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {

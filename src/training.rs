@@ -4,7 +4,7 @@ mod display;
 mod logs;
 mod metrics;
 mod recorder;
-mod schedule;
+mod scheduler;
 mod sgd;
 mod state;
 mod step;
@@ -30,7 +30,7 @@ use self::{
     logs::MetricLogs,
     metrics::{MeanOverImages, Metric, SharedTotals},
     recorder::Recorder,
-    schedule::Scheduler,
+    scheduler::Scheduler,
     state::SharedState,
     tensorboard::EventFile,
 };
@@ -134,12 +134,12 @@ fn interrupted(why: &str, report: &Report) -> Error {
         1 => "epoch 1 is kept; ".to_owned(),
         n => format!("epochs 1 to {n} are kept; "),
     };
-    Error::Interrupted(format!("interrupted ({why}): {kept}the same command with --resume continues"))
+    Error::Interrupted(format!("interrupted ({why}): {kept}run the same command with --resume to continue"))
 }
 
 fn panicked(message: &str) -> Error {
     if message.contains("from user input") {
-        return Error::Interrupted("killed from the dashboard; the same command with --resume continues".into());
+        return Error::Interrupted("killed from the dashboard; run the same command with --resume to continue".into());
     }
     Error::Training(format!("Burn panicked: {message}"))
 }

@@ -41,12 +41,13 @@ impl BenchArgs {
 
 /// The table of speeds.
 fn table(speeds: &[Speed]) -> String {
-    let mut text = String::from("backend   operators   train 64/step   train 256/step   evaluate 1000   one image\n");
+    let mut text =
+        String::from("backend   operators   train, batch 64   train, batch 256   evaluate 1000     one image\n");
     for speed in speeds {
         let operators = format!("{:?}", speed.operators).to_lowercase();
         let _ = writeln!(
             text,
-            "{:<8}  {operators:<9}  {:>11.0}/s    {:>11.0}/s   {:>11.0}/s   {:>8.1} µs",
+            "{:<8}  {operators:<9}   {:>13.0}/s   {:>14.0}/s   {:>11.0}/s   {:>8.1} µs",
             speed.backend,
             speed.train_64,
             speed.train_256,

@@ -43,14 +43,14 @@ enum Split {
 impl EvaluateArgs {
     pub(super) fn run(self) -> Result<()> {
         let trained = Trained::load(&self.run, self.backend.as_deref())?;
-        if !trained.of_a_run && !matches!(self.split, Split::Test) {
+        if !trained.in_run_folder && !matches!(self.split, Split::Test) {
             return Err(Error::Run(format!(
                 "{} is not in a run's folder, so it is unknown which images it learned from; give the run's \
                  folder instead",
                 self.run.display()
             )));
         }
-        if !trained.of_a_run {
+        if !trained.in_run_folder {
             say(format!("{} is not in a run's folder: measuring it on MNIST's test set", self.run.display()));
         }
         let splits = Splits::load(&trained.config)?;
@@ -75,11 +75,11 @@ fn table(split: &str, evaluation: &Evaluation, set: &ImageSet) -> String {
     );
     for class in &evaluation.classes {
         let [precision, recall] = [class.precision, class.recall].map(|s| s.map_or("-".into(), percent));
-        let _ = writeln!(text, "{:>5}  {:>8}  {precision:>9}  {recall:>7}", class.class, class.images);
+        let _ = writeln!(text, "{:>5}  {:>6}  {precision:>9}  {recall:>7}", class.class, class.images);
     }
     text += "\nlabel \\ answer";
-    for answer in 0..CLASSES {
-        let _ = write!(text, "{answer:>6}");
+    for prediction in 0..CLASSES {
+        let _ = write!(text, "{prediction:>6}");
     }
     text.push('\n');
     for (label, row) in evaluation.confusion.iter().enumerate() {
@@ -134,4 +134,55 @@ fn braille(pixels: &[u8]) -> [String; IMAGE_SIDE / 4] {
         };
         (0..IMAGE_SIDE / 2).map(character).collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::evaluation::ClassMetrics;
+
+    #[test]
+    fn columns_are_aligned() {
+        let mut confusion = [[0; CLASSES]; CLASSES];
+        (confusion[0][0], confusion[0][6], confusion[1][1]) = (978, 2, 1135);
+        let class = |class, images, precision, recall| ClassMetrics { class, images, precision, recall };
+        let evaluation = Evaluation {
+            images: 2115,
+            loss: 0.0248,
+            accuracy: 2113.0 / 2115.0,
+            misses: 2,
+            classes: vec![
+                class(0, 980, Some(0.9909), Some(0.998)),
+                class(1, 1135, Some(0.9912), Some(0.9965)),
+                class(2, 0, None, None),
+            ],
+            confusion,
+            calibration: Vec::new(),
+            calibration_error: 0.0,
+            worst: Vec::new(),
+        };
+        let set = ImageSet::new(Vec::new(), Vec::new()).unwrap();
+        assert_snapshot!(table("test", &evaluation, &set), @r"
+        test accuracy 99.91 %: 2 misses of 2115 images, loss 0.0248
+
+        digit  images  precision  recall
+            0     980    99.09 %  99.80 %
+            1    1135    99.12 %  99.65 %
+            2       0          -        -
+
+        label \ answer     0     1     2     3     4     5     6     7     8     9
+                     0   978     ·     ·     ·     ·     ·     2     ·     ·     ·
+                     1     ·  1135     ·     ·     ·     ·     ·     ·     ·     ·
+                     2     ·     ·     ·     ·     ·     ·     ·     ·     ·     ·
+                     3     ·     ·     ·     ·     ·     ·     ·     ·     ·     ·
+                     4     ·     ·     ·     ·     ·     ·     ·     ·     ·     ·
+                     5     ·     ·     ·     ·     ·     ·     ·     ·     ·     ·
+                     6     ·     ·     ·     ·     ·     ·     ·     ·     ·     ·
+                     7     ·     ·     ·     ·     ·     ·     ·     ·     ·     ·
+                     8     ·     ·     ·     ·     ·     ·     ·     ·     ·     ·
+                     9     ·     ·     ·     ·     ·     ·     ·     ·     ·     ·
+        ");
+    }
 }

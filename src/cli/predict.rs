@@ -61,7 +61,7 @@ impl PredictArgs {
 
 /// A picture in a line: its path, then digits with their probabilities.
 fn line(prediction: &Prediction) -> String {
-    let guesses: Vec<String> =
+    let ranking: Vec<String> =
         prediction.ranking.iter().map(|g| format!("{} {}", g.digit, percent(g.probability.into()))).collect();
-    format!("{}  {}\n", prediction.path.display(), guesses.join("  "))
+    format!("{}  {}\n", prediction.path.display(), ranking.join("  "))
 }

@@ -91,7 +91,7 @@ fn summary(report: &Report, run: &RunDir) -> String {
         );
     }
     let per_epoch = report.seconds / report.epochs.len().max(1) as f64;
-    let _ = writeln!(text, "trained in {:.1} s on {}, {per_epoch:.1} s an epoch", report.seconds, report.backend);
+    let _ = writeln!(text, "trained in {:.1} s on {}, {per_epoch:.1} s per epoch", report.seconds, report.backend);
     let _ = writeln!(text, "the run is in {}, its page is {}", run.path().display(), run.page().display());
     text
 }

@@ -18,7 +18,7 @@ pub(super) const FILES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
 /// Larger data sets are refused: this is ten times MNIST.
-const MOST_ITEMS: usize = 600_000;
+const MAX_ITEMS: usize = 600_000;
 
 /// Reads the training and the test set from a folder with the four IDX files, each gzipped (`.gz`) or not.
 ///
@@ -83,8 +83,8 @@ pub(super) fn parse(mut reader: impl Read, item: &[usize]) -> std::result::Resul
             return Err(format!("its images have sides of {got} pixels instead of {want}"));
         }
     }
-    if count > MOST_ITEMS {
-        return Err(format!("claims {count} items; at most {MOST_ITEMS} are read"));
+    if count > MAX_ITEMS {
+        return Err(format!("claims {count} items; at most {MAX_ITEMS} are read"));
     }
     let length = count * item.iter().product::<usize>();
     let mut payload = Vec::new();
@@ -92,7 +92,7 @@ pub(super) fn parse(mut reader: impl Read, item: &[usize]) -> std::result::Resul
     reader.take(length as u64 + 1).read_to_end(&mut payload).map_err(|e| format!("is damaged: {e}"))?;
     if payload.len() != length {
         let than = if payload.len() < length { "shorter" } else { "longer" };
-        return Err(format!("is {than} than its header says: {count} items make {length} bytes"));
+        return Err(format!("is {than} than its header says: {count} items need {length} bytes"));
     }
     Ok(payload)
 }

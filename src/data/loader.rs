@@ -138,7 +138,7 @@ struct BatchIterator<'a> {
     next: Option<Arc<Prepared>>,
 }
 
-/// A mini-batch's data, made by whoever comes first: an idle thread in advance, or the thread that needs it.
+/// A mini-batch's data, made by an idle thread in advance or else by the thread that needs it.
 struct Prepared {
     set: ImageSet,
     range: Range<usize>,
@@ -158,7 +158,7 @@ impl Prepared {
         [images, TensorData::new(targets, [self.range.len()])]
     }
 
-    /// Makes the data unless another thread has or does.
+    /// Makes the data unless another thread has made it or is making it.
     fn prepare(&self) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*progress, Preparation::Open) {

@@ -27,7 +27,7 @@ const SHA256: [&str; 4] = [
 ];
 
 /// At most this many bytes of a file are read; the largest is 47 MB.
-const LARGEST: u64 = 64 << 20;
+const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// Loads the training and the test set of MNIST with Burn's `MnistDataset`, after checking, repairing or filling its
 /// cache folder.
@@ -110,7 +110,7 @@ fn wrong_files(cache: &Path) -> Vec<usize> {
     let intact = |index: &usize| {
         let file = File::open(cached(cache, *index)).ok()?;
         let mut bytes = Vec::new();
-        file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+        file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
         is_intact(&bytes, *index).then_some(())
     };
     (0..idx::FILES.len()).filter(|index| intact(index).is_none()).collect()
@@ -119,7 +119,7 @@ fn wrong_files(cache: &Path) -> Vec<usize> {
 /// The content of a gzipped file, if it exists and is intact.
 fn decompress(path: &Path, index: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    MultiGzDecoder::new(File::open(path).ok()?).take(LARGEST).read_to_end(&mut bytes).ok()?;
+    MultiGzDecoder::new(File::open(path).ok()?).take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
     is_intact(&bytes, index).then_some(bytes)
 }
 

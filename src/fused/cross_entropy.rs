@@ -25,7 +25,7 @@ use lenet_kernels::{OUTPUT, cross_entropy::mean_with_grad};
 use super::host::Host;
 use crate::backend::is_host;
 
-/// The operator, as Burn's extension of its backends.
+/// The operator as a Burn backend extension.
 #[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait CrossEntropyOps: Backend {
     /// The mean cross-entropy of softmax over a mini-batch, all of `f32`.
@@ -64,7 +64,7 @@ impl<B: Host, C: CheckpointStrategy> CrossEntropyOps for Autodiff<B, C> {
 struct CrossEntropyBackward;
 
 impl<B: Host> Backward<B, 1> for CrossEntropyBackward {
-    /// The derivative of the mean loss by each logit, row by row.
+    /// The derivative of the mean loss with respect to each logit, row by row.
     type State = Vec<f32>;
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
@@ -82,10 +82,10 @@ impl<B: Host> Backward<B, 1> for CrossEntropyBackward {
     }
 }
 
-/// The mean loss, and its derivative by each logit.
+/// The mean loss, and its derivative with respect to each logit.
 fn compute<B: Host>(logits: FloatTensor<B>, targets: &FloatTensor<B>) -> (FloatTensor<B>, Vec<f32>) {
     let logits = B::contiguous(logits);
-    // `mean` lets no other tensors through than such of `f32`, and makes the targets itself.
+    // `mean` passes only `f32` logits and creates the targets itself.
     let (logits, targets) = (B::values(&logits).unwrap_or_default(), B::values(targets).unwrap_or_default());
     let (mean, grads) = mean_with_grad(logits.as_chunks().0, targets.as_chunks().0);
     (B::tensor(vec![mean], Shape::new([1])), grads)
@@ -94,7 +94,7 @@ fn compute<B: Host>(logits: FloatTensor<B>, targets: &FloatTensor<B>) -> (FloatT
 /// The mean cross-entropy of a mini-batch by the operator; `None` where it does not apply: another backend, values other
 /// than `f32`, or a label that is not a class.
 ///
-/// `smoothing` is the share of each label that is spread evenly over all classes.
+/// `smoothing` is the fraction of each label that is spread evenly over all classes.
 ///
 /// # Shapes
 /// logits `[batch, 10]`, labels `[batch]` of 0 to 9 -> `[1]`

@@ -14,7 +14,7 @@ use burn::{
 pub trait Host: Backend {
     /// The values of a contiguous tensor, row by row; `None` if they are not `f32`.
     fn values(tensor: &FloatTensor<Self>) -> Option<&[f32]>;
-    /// The same, to be changed; they are copied first where another tensor shares them.
+    /// The same, mutable; copied first if another tensor shares them.
     fn values_mut(tensor: &mut FloatTensor<Self>) -> Option<&mut [f32]>;
     /// The same tensor with its values row by row.
     fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self>;

@@ -1,4 +1,4 @@
-//! The whole of LeNet-5 as one operator: Burn's extension of its CPU backends, and the node on the tape.
+//! The whole of LeNet-5 as one operator: a Burn backend extension, and the node on the tape.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl<B: Backend> Inputs<B> {
     }
 }
 
-/// The operator, as Burn's extension of its backends.
+/// The operator as a Burn backend extension.
 #[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait LeNetOps: Backend {
     /// LeNet-5 from images to logits, all of `f32`.
@@ -158,7 +158,7 @@ impl<B: Host> Backward<B, 11> for LeNetBackward {
 }
 
 /// LeNet-5's logits by the operator; `None` where it does not apply: another backend, values other than `f32`, an empty
-/// batch, other shapes, or images and parameters of which only some are on a tape.
+/// batch, other sizes, or images and parameters of which only some are on a tape.
 ///
 /// # Shapes
 /// images `[batch, 1, 32, 32]` and parameters as [`Parameters`] says -> `[batch, 10]`

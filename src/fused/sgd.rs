@@ -15,10 +15,10 @@ use lenet_kernels::SgdStep;
 use super::host::Host;
 use crate::backend::is_host;
 
-/// The operator, as Burn's extension of its backends.
+/// The operator as a Burn backend extension.
 #[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"))]
 pub trait SgdOps: Backend {
-    /// Moves weights against their gradient; gives the new weights and the new velocity. All are of `f32` and of one shape.
+    /// Takes a step against the gradient; returns the new weights and velocity, all `f32` and of one shape.
     fn sgd_step(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -60,7 +60,7 @@ fn apply<B: Host>(
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let [weights, mut gradient, mut velocity] = [weights, gradient, velocity].map(B::contiguous);
     let values = (B::values(&weights), B::values_mut(&mut gradient), B::values_mut(&mut velocity));
-    // A gradient must never pass for weights.
+    // Returning the gradient as weights would be silent corruption.
     let (Some(w), Some(g), Some(v)) = values else { unreachable!("`sgd_step` has checked that they are f32") };
     step.apply(w, g, v);
     (gradient, velocity)

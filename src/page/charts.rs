@@ -13,7 +13,7 @@ const SIZE: (u32, u32) = (480, 300);
 /// Width of a legend beside the chart, in the same units.
 const LEGEND_WIDTH: u32 = 220;
 /// A legend with more entries would hide the chart.
-const MOST_INSIDE: usize = 4;
+const MAX_INSIDE: usize = 4;
 /// Number of colours; further series start again with the first.
 const COLOURS: usize = 8;
 
@@ -78,8 +78,8 @@ impl Chart {
     pub(crate) fn new(name: &'static str, x: &str, y: &str, percent: bool, series: Vec<Series>) -> Self {
         let series: Vec<Series> = series.into_iter().filter(|s| !s.points.is_empty()).collect();
         let values = || series.iter().flat_map(|s| &s.points).map(|p| p.1).filter(|v| v.is_finite());
-        let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
-        let log_y = least > 0.0 && most / least > 12.0;
+        let (min, max) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+        let log_y = min > 0.0 && max / min > 12.0;
         Self { name, x: x.to_owned(), y: y.to_owned(), log_x: false, log_y, percent, series, legend: Legend::Above }
     }
 
@@ -102,7 +102,7 @@ impl Chart {
             "<style>svg{{{LIGHT}}}@media(prefers-color-scheme:dark){{svg{{{DARK};background:#16181c}}}}</style>"
         );
         let mut svg = String::new();
-        self.draw(&mut svg, self.series.len() > MOST_INSIDE).map_err(|what| self.fault(&what))?;
+        self.draw(&mut svg, self.series.len() > MAX_INSIDE).map_err(|what| self.fault(&what))?;
         Ok(self.themed(&svg).replacen('>', &format!(">{style}"), 1))
     }
 
@@ -125,9 +125,9 @@ impl Chart {
         }
         let mut builder = ChartBuilder::on(&root);
         builder.margin(8).margin_right(16).x_label_area_size(38).y_label_area_size(56);
-        // There is no half epoch.
-        let least = if self.x == "epoch" { 1.0 } else { 0.0 };
-        let x = Axis::new(self.range(self.log_x, |p| p.0, false), self.log_x, least, false);
+        // Ticks at whole epochs only.
+        let min_step = if self.x == "epoch" { 1.0 } else { 0.0 };
+        let x = Axis::new(self.range(self.log_x, |p| p.0, false), self.log_x, min_step, false);
         let y = Axis::new(self.range(self.log_y, |p| p.1, !self.log_y), self.log_y, 0.0, self.percent);
         self.fill(builder.build_cartesian_2d(x, y).map_err(|e| fail(&e))?)?;
         whole.present().map_err(|e| fail(&e))
@@ -204,7 +204,7 @@ impl Chart {
                 .label(&series.name)
                 .legend(move |(x, y)| Rectangle::new([(x, y - 1), (x + 14, y + 2)], colour.filled()));
         }
-        if self.series.len() > 1 && self.series.len() <= MOST_INSIDE && self.legend != Legend::None {
+        if self.series.len() > 1 && self.series.len() <= MAX_INSIDE && self.legend != Legend::None {
             chart
                 .configure_series_labels()
                 .position(match self.legend {
@@ -264,8 +264,8 @@ struct Axis {
 }
 
 impl Axis {
-    fn new(ends: (f64, f64), log: bool, least: f64, percent: bool) -> Self {
-        Self { ends, log, ticks: ticks(ends, log, least), percent }
+    fn new(ends: (f64, f64), log: bool, min_step: f64, percent: bool) -> Self {
+        Self { ends, log, ticks: ticks(ends, log, min_step), percent }
     }
 }
 
@@ -298,8 +298,8 @@ impl ValueFormatter<f64> for Axis {
 }
 
 /// The ticks of an axis. On a linear axis these are about five multiples of 1, 2 or 5 times a power of ten, at least
-/// `apart` from each other; on a logarithmic axis, as many parts of decades as there is room for.
-fn ticks((low, high): (f64, f64), log: bool, apart: f64) -> Vec<f64> {
+/// `min_step` from each other; on a logarithmic axis, as many parts of decades as there is room for.
+fn ticks((low, high): (f64, f64), log: bool, min_step: f64) -> Vec<f64> {
     if log {
         let decades = (high / low).log10();
         let digits: &[f64] = match decades {
@@ -319,7 +319,7 @@ fn ticks((low, high): (f64, f64), log: bool, apart: f64) -> Vec<f64> {
     let rough = (high - low) / 5.0;
     let power = 10.0_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power).into_iter().find(|step| *step >= 0.8 * rough);
-    let step = step.unwrap_or(rough).max(apart);
+    let step = step.unwrap_or(rough).max(min_step);
     #[expect(clippy::cast_possible_truncation, reason = "about five steps")]
     let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
     (first..=last).map(|index| index as f64 * step).collect()

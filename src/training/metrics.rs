@@ -73,8 +73,8 @@ fn correct(outputs: &[BatchOutput]) -> Result<usize, TensorReadError> {
         }
     }
     if !logits.is_empty() {
-        let answers = Tensor::cat(logits, 0).argmax(1).flatten::<1>(0, 1);
-        let equal = answers.equal(Tensor::cat(targets, 0)).int().sum();
+        let predicted = Tensor::cat(logits, 0).argmax(1).flatten::<1>(0, 1);
+        let equal = predicted.equal(Tensor::cat(targets, 0)).int().sum();
         sum += equal.try_into_scalar::<u32>()? as usize;
     }
     Ok(sum)
@@ -89,7 +89,7 @@ pub(super) struct Totals {
     pub(super) correct: Option<(usize, usize)>,
 }
 
-/// The [`Totals`] of a split, shared by its metrics and the recorder: through Burn only means would get there.
+/// The [`Totals`] of a split, shared by its metrics and the recorder. Burn would pass on only the means.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SharedTotals(Arc<Mutex<Totals>>);
 
@@ -239,7 +239,7 @@ mod tests {
             let images = if index == 69 { 3 } else { 4 };
             let (correct, loss) = (index % (images + 1), index as f32 / 8.0);
             let device = Device::flex();
-            // The label is always 2; the answer is 2 where it is correct, else 7.
+            // The label is always 2; the prediction is 2 where it is correct, else 7.
             let logit = |at: usize| if at % 10 == if at / 10 < correct { 2 } else { 7 } { 1.0 } else { 0.0 };
             let logits: Vec<f32> = (0..images * 10).map(logit).collect();
             let tensors = OnDevice {

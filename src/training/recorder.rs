@@ -34,7 +34,7 @@ struct Pass {
 }
 
 impl Pass {
-    /// Loss and accuracy; none if a metric could not be read.
+    /// Loss and accuracy; `None` if a metric could not be read.
     fn metrics(self) -> Option<SplitMetrics> {
         let (correct, images) = self.totals.correct?;
         Some(SplitMetrics { loss: self.totals.loss?, accuracy: correct as f64 / images as f64 })

@@ -11,9 +11,8 @@ use crate::{
     backend::is_host,
     config::{Operators, Reduction},
     data::Batch,
-    evaluation::{argmax, rows},
     fused::cross_entropy,
-    model::LeNet5,
+    model::{LeNet5, argmax, rows},
 };
 
 /// What a step on a mini-batch returns.
@@ -25,7 +24,7 @@ pub struct BatchOutput {
     pub metrics: BatchMetrics,
 }
 
-/// Loss and correct answers of a mini-batch.
+/// The loss and the number of correct predictions of a mini-batch.
 #[derive(Debug, Clone)]
 pub enum BatchMetrics {
     /// Numbers, if the tensors lie in this process's memory.
@@ -39,7 +38,7 @@ pub enum BatchMetrics {
     OnDevice(Box<OnDevice>),
 }
 
-/// The tensors that loss and correct answers are computed from.
+/// The tensors that loss and correct predictions are computed from.
 #[derive(Debug, Clone)]
 pub struct OnDevice {
     /// `[1]`, the mean loss of an image.
@@ -103,7 +102,7 @@ fn labels(targets: &Tensor<1, Int>) -> Option<Vec<usize>> {
     Some(targets.clone().try_into_data().ok()?.iter::<u32>().map(|label| label as usize).collect())
 }
 
-/// The metrics as numbers; none if the tensors cannot be read, which the learner's metrics then report.
+/// The metrics as numbers; `None` if the tensors cannot be read, which the learner's metrics then report.
 fn known(loss: &Tensor<1>, logits: &Tensor<2>, labels: &[usize]) -> Option<BatchMetrics> {
     let loss = loss.clone().try_into_scalar().ok()?;
     let rows = rows(logits.clone()).ok()?;

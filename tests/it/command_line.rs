@@ -31,7 +31,7 @@ fn a_run_from_training_to_prediction() {
     assert_eq!(code, 0, "{error}");
     assert!(output.starts_with("test accuracy ") && output.contains(arg(&out)), "{output}");
     let lines: Vec<&str> = error.lines().collect();
-    assert_eq!(lines.len(), 2, "one line an epoch: {error}");
+    assert_eq!(lines.len(), 2, "one line per epoch: {error}");
     assert!(lines[1].starts_with("epoch  2/2 | train loss "), "{error}");
     let report = json(&out.join("report.json"));
     assert_eq!(report["status"], "complete");
@@ -105,9 +105,9 @@ fn folders_that_cannot_be_written_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
-    let mut places = vec![file.join("run")];
+    let mut folders = vec![file.join("run")];
     #[cfg(target_os = "linux")]
-    places.push("/proc/lenet-run".into());
+    folders.push("/proc/lenet-run".into());
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -116,13 +116,13 @@ fn folders_that_cannot_be_written_are_named() {
         fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
         // Permissions do not stop root.
         if fs::create_dir(locked.join("probe")).is_err() {
-            places.push(locked.join("run"));
+            folders.push(locked.join("run"));
         }
     }
-    for place in places {
-        let (code, _, error) = run(&short(&place, &[]));
+    for folder in folders {
+        let (code, _, error) = run(&short(&folder, &[]));
         assert_eq!(code, 1);
-        assert!(error.contains("cannot create the folder") && error.contains(arg(&place)), "{error}");
+        assert!(error.contains("cannot create the folder") && error.contains(arg(&folder)), "{error}");
     }
 }
 
@@ -225,7 +225,7 @@ fn an_interrupted_and_a_killed_training_can_be_resumed() {
     assert_eq!(code, 1, "{error}");
     assert!(error.contains("stopping; press Ctrl-C again to quit immediately"), "{error}");
     assert!(error.contains("is kept") || error.contains("are kept"), "{error}");
-    assert!(error.trim_end().ends_with("the same command with --resume continues"), "{error}");
+    assert!(error.trim_end().ends_with("run the same command with --resume to continue"), "{error}");
 
     let child = long_training(&broken, &["--resume"]);
     wait_for_epochs(&broken, 3);

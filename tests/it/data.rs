@@ -91,8 +91,8 @@ fn a_wrong_folder_is_refused_with_the_file_at_fault() {
     assert_snapshot!(complain(&|folder| fs::remove_file(folder.join(labels)).unwrap()), @"DIR: there is no t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz; data.folder must hold train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each gzipped or not");
     assert_snapshot!(complain(&edit(images, |b| b[3] = 1)), @"DIR/train-images-idx3-ubyte: is not the expected IDX file: it begins with 0x00000801 instead of 0x00000803");
     assert_snapshot!(complain(&edit(images, |b| b[11] = 27)), @"DIR/train-images-idx3-ubyte: its images have sides of 27 pixels instead of 28");
-    assert_snapshot!(complain(&edit(images, |b| b.truncate(1000))), @"DIR/train-images-idx3-ubyte: is shorter than its header says: 3 items make 2352 bytes");
-    assert_snapshot!(complain(&edit(images, |b| b.push(0))), @"DIR/train-images-idx3-ubyte: is longer than its header says: 3 items make 2352 bytes");
+    assert_snapshot!(complain(&edit(images, |b| b.truncate(1000))), @"DIR/train-images-idx3-ubyte: is shorter than its header says: 3 items need 2352 bytes");
+    assert_snapshot!(complain(&edit(images, |b| b.push(0))), @"DIR/train-images-idx3-ubyte: is longer than its header says: 3 items need 2352 bytes");
     assert_snapshot!(complain(&edit(images, |b| b.truncate(2))), @"DIR/train-images-idx3-ubyte: its header cannot be read: failed to fill whole buffer");
     assert_snapshot!(complain(&edit(labels, |b| b[9] = 10)), @"DIR/t10k-images-idx3-ubyte: label 10 of image 1 is above 9; ten classes are expected");
     assert_snapshot!(complain(&edit(labels, |b| { b[7] = 2; b.pop(); })), @"DIR/t10k-images-idx3-ubyte: 3 images but 2 labels");
@@ -104,7 +104,7 @@ fn a_wrong_folder_is_refused_with_the_file_at_fault() {
 }
 
 #[test]
-fn a_batch_is_normalised_and_centred() {
+fn a_batch_is_normalized_and_centred() {
     let mut image = [0; 784];
     image[0] = 255;
     let tensor = images_tensor([&image[..]].into_iter(), Scale::Standard, &Device::flex());

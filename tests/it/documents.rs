@@ -1,4 +1,5 @@
-//! The README and `docs/`: their commands are understood, their links lead somewhere, their settings are true.
+//! The README and `docs/`: their commands are understood, their links lead somewhere, their settings are true, and no
+//! placeholder is left in them.
 
 use std::{
     fs,
@@ -76,6 +77,13 @@ fn every_link_leads_to_a_file() {
         }
     }
     assert!(count > 40, "{count}");
+}
+
+#[test]
+fn no_placeholder_is_left() {
+    for (document, text) in documents() {
+        assert!(!text.contains("BUILD_TIME"), "{}", document.display());
+    }
 }
 
 #[test]

@@ -10,11 +10,12 @@ use lenet::{
     data::images_tensor,
     model::{LeNet5, PARAMETER_COUNT},
 };
+use lenet_kernels::LENGTHS;
 
 use crate::common::{parameter_bits, splits};
 
 #[test]
-fn every_layer_has_the_papers_number_of_parameters() {
+fn every_layer_has_the_assignments_number_of_parameters() {
     let net = LeNet5::new(&Device::flex());
     let layers = [
         net.c1.num_params(),
@@ -28,6 +29,7 @@ fn every_layer_has_the_papers_number_of_parameters() {
     assert_eq!(layers, [156, 0, 2_416, 0, 48_120, 10_164, 850]);
     assert_eq!(net.num_params(), 61_706);
     assert_eq!(PARAMETER_COUNT, 61_706);
+    assert_eq!(LENGTHS.into_array().iter().sum::<usize>(), PARAMETER_COUNT);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
     common::{splits, train_quietly},
-    textbook::{Layer, Layers, Pass, learn, zeros},
+    textbook::{Layer, Layers, Pass, forward_backward, zeros},
 };
 
 /// What a step gives: logits, loss, the ten parameters' gradients and the images'.
@@ -81,13 +81,13 @@ fn textbook_step(net: &LeNet5, images: &[f32]) -> Step {
     let layers = layers(net);
     let mut gradient = zeros(&layers);
     let count = images.len() / 1024;
-    let share = 1.0 / count as f64;
+    let factor = 1.0 / count as f64;
     let passes: Vec<Pass> = images
         .chunks(1024)
         .zip(labels(count))
         .map(|(image, label)| {
             let image: Vec<f64> = image.iter().map(|v| f64::from(*v)).collect();
-            learn(&layers, &image, label.into(), &mut gradient)
+            forward_backward(&layers, &image, label.into(), &mut gradient)
         })
         .collect();
     let transposed = |layer: &Layer| {
@@ -101,11 +101,11 @@ fn textbook_step(net: &LeNet5, images: &[f32]) -> Step {
     }
     gradients.push(passes.iter().flat_map(|o| o.image_gradient.clone()).collect());
     for value in gradients.iter_mut().flatten() {
-        *value *= share;
+        *value *= factor;
     }
     Step {
         logits: passes.iter().flat_map(|o| o.logits.clone()).collect(),
-        loss: passes.iter().map(|o| o.loss).sum::<f64>() * share,
+        loss: passes.iter().map(|o| o.loss).sum::<f64>() * factor,
         gradients,
     }
 }
@@ -124,7 +124,7 @@ const NAMES: [&str; 11] = [
     "images",
 ];
 
-/// Sums of at most 40 * 784 products, rounded to 24 bits in an order of their own, differ by some 1e-5 of the largest
+/// Sums of at most 40 * 784 products, rounded to 24 bits in an order of their own, differ by about 1e-5 of the largest
 /// of them; ten times that is allowed.
 const TOLERANCE: f64 = 1e-4;
 
@@ -182,11 +182,11 @@ fn both_cpu_backends_run_the_same_operator() {
 fn the_textbook_agrees_with_finite_differences() {
     let net = net(2, &Device::flex(), Operators::Composed);
     let layers = layers(&net);
-    // No ties, at which there is no one slope.
+    // No ties, where the slope is undefined.
     let image: Vec<f64> = images(1, 1, 3).into_iter().map(f64::from).collect();
     let mut gradient = zeros(&layers);
-    let pass = learn(&layers, &image, 3, &mut gradient);
-    let loss = |layers: &Layers, image: &[f64]| learn(layers, image, 3, &mut zeros(layers)).loss;
+    let pass = forward_backward(&layers, &image, 3, &mut gradient);
+    let loss = |layers: &Layers, image: &[f64]| forward_backward(layers, image, 3, &mut zeros(layers)).loss;
     let step = 1e-6;
     let check = |what: &str, slope: f64, measured: f64| {
         assert!((slope - measured).abs() < 1e-7 + 1e-5 * slope.abs(), "{what}: {slope} against {measured}");
@@ -217,12 +217,12 @@ fn nan_and_infinity_travel_as_in_burns_operators() {
     let device = Device::flex();
     let nets = [Operators::Fused, Operators::Composed].map(|operators| net(4, &device, operators));
     // In the middle of an image, in its first pixel, whose shade is the background's, and all over it.
-    let places = [500..501, 0..1, 0..1024];
-    for (value, places) in
-        [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].into_iter().flat_map(|value| places.clone().map(|p| (value, p)))
+    let positions = [500..501, 0..1, 0..1024];
+    for (value, positions) in
+        [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].into_iter().flat_map(|value| positions.clone().map(|p| (value, p)))
     {
         let mut images = images(0, 3, 9);
-        images[1024..2048][places.clone()].fill(value);
+        images[1024..2048][positions.clone()].fill(value);
         let data = TensorData::new(images, [3, 1, 32, 32]);
         let [fused, composed] =
             nets.each_ref().map(|net| values(net.forward(Tensor::from_data(data.clone(), &device))));
@@ -230,7 +230,7 @@ fn nan_and_infinity_travel_as_in_burns_operators() {
             let same = fused.is_nan() && composed.is_nan()
                 || fused.to_bits() == composed.to_bits()
                 || (fused - composed).abs() < 1e-4;
-            assert!(same, "{value} at {places:?}: {fused} against {composed}");
+            assert!(same, "{value} at {positions:?}: {fused} against {composed}");
         }
     }
 }

@@ -37,7 +37,7 @@ fn chromium() -> Option<&'static str> {
 }
 
 /// What a browser shows of a page of a given width. It is in a frame, which can be as narrow as a phone.
-struct Seen {
+struct Rendered {
     /// What `LOOK` found.
     found: Value,
     /// What the browser logged.
@@ -57,14 +57,14 @@ const LOOK: &str = "
         shown: images.filter(image => image.complete && image.naturalWidth > 0 && image.width > 0).length,
         overflow: root.scrollWidth - root.clientWidth,
         background: style.backgroundColor, foreground: style.color,
-        figures: Object.fromEntries([...page.querySelectorAll('[data-figure]')]
-            .map(node => [node.dataset.figure, node.textContent])),
+        metrics: Object.fromEntries([...page.querySelectorAll('[data-metric]')]
+            .map(node => [node.dataset.metric, node.textContent])),
         confusion: [...page.querySelectorAll('#confusion td')].map(cell => Number(cell.textContent)),
         outside: [...page.querySelectorAll('[src],[href]')].filter(node =>
             !(node.getAttribute('src') ?? '').startsWith('data:')).length + page.scripts.length,
     }) + 'END';";
 
-fn look(browser: &str, page: &Path, width: usize, dark: bool) -> Seen {
+fn look(browser: &str, page: &Path, width: usize, dark: bool) -> Rendered {
     let folder = tempfile::tempdir().unwrap();
     let frame = folder.path().join("frame.html");
     let html = format!(
@@ -87,7 +87,7 @@ fn look(browser: &str, page: &Path, width: usize, dark: bool) -> Seen {
     let found = dom.split("FOUND").nth(1).and_then(|rest| rest.split("END").next());
     assert!(found.is_some(), "the browser shows nothing: {dom}\n{log}");
     let found = serde_json::from_str(&found.unwrap().replace("&amp;", "&").replace("&nbsp;", "\u{a0}")).unwrap();
-    Seen { found, console: log.lines().filter(|line| line.contains("CONSOLE")).map(ToOwned::to_owned).collect() }
+    Rendered { found, console: log.lines().filter(|line| line.contains("CONSOLE")).map(ToOwned::to_owned).collect() }
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn the_page_shows_the_run_in_a_browser() {
     let page = RunDir::open(folder.path()).unwrap().page();
     let test = report.test.as_ref().unwrap();
     for (width, dark) in [(1100, false), (390, false), (390, true)] {
-        let Seen { found, console } = look(browser, &page, width, dark);
+        let Rendered { found, console } = look(browser, &page, width, dark);
         assert_eq!(console, Vec::<String>::new());
         assert_eq!(found["charts"], serde_json::json!(["error", "loss", "learning-rate", "calibration"]));
         assert!(found["labels"].as_u64().unwrap() > 30, "{found}");
@@ -108,11 +108,11 @@ fn the_page_shows_the_run_in_a_browser() {
         let [background, foreground] = ["background", "foreground"].map(|key| found[key].as_str().unwrap());
         let (light, white_text) = (background == "rgb(255, 255, 255)", foreground == "rgb(230, 232, 235)");
         assert_eq!((light, white_text), (!dark, dark), "{background} {foreground}");
-        let figures = &found["figures"];
-        assert_eq!(figures["test.accuracy"], format!("{:.2}\u{a0}%", test.accuracy * 100.0));
-        assert_eq!(figures["test.misses"], test.misses.to_string());
-        assert_eq!(figures["test.loss"], format!("{:.4}", test.loss));
-        assert_eq!(figures["best_epoch"], report.best_epoch.unwrap().to_string());
+        let metrics = &found["metrics"];
+        assert_eq!(metrics["test.accuracy"], format!("{:.2}\u{a0}%", test.accuracy * 100.0));
+        assert_eq!(metrics["test.misses"], test.misses.to_string());
+        assert_eq!(metrics["test.loss"], format!("{:.4}", test.loss));
+        assert_eq!(metrics["best_epoch"], report.best_epoch.unwrap().to_string());
         let confusion: Vec<usize> =
             found["confusion"].as_array().unwrap().iter().map(|cell| cell.as_u64().unwrap() as usize).collect();
         assert_eq!(confusion, test.confusion.as_flattened());
@@ -138,14 +138,14 @@ fn pages_are_rewritten_compared_and_drawn() {
     let (good, bad) = (folder.join("good <1>"), folder.join("bad"));
     assert!(fs::read_to_string(bad.join("report.html")).unwrap().contains("diverged"));
     fs::remove_file(good.join("report.html")).unwrap();
-    let svg = folder.join("figures");
+    let svg = folder.join("charts");
     let (code, output, error) = run(&["report", arg(&good), "--svg", arg(&svg)]);
     assert_eq!((code, output.lines().count(), error.as_str()), (0, 5, ""), "{output}");
     let page = fs::read_to_string(good.join("report.html")).unwrap();
     assert!(page.contains("<title>good &lt;1&gt;"), "names are escaped");
     for name in ["error", "loss", "learning-rate", "calibration"] {
-        let figure = fs::read_to_string(svg.join(format!("{name}.svg"))).unwrap();
-        assert!(figure.starts_with("<svg") && figure.trim_end().ends_with("</svg>"), "{figure}");
+        let chart = fs::read_to_string(svg.join(format!("{name}.svg"))).unwrap();
+        assert!(chart.starts_with("<svg") && chart.trim_end().ends_with("</svg>"), "{chart}");
     }
     let comparison = folder.join("both.html");
     let (code, _, error) = run(&["report", arg(&good), arg(&bad), "--out", arg(&comparison)]);
@@ -153,7 +153,7 @@ fn pages_are_rewritten_compared_and_drawn() {
     let html = fs::read_to_string(&comparison).unwrap();
     assert!(html.contains("data.train: 640 -&gt; 320") && html.contains("diverged"), "{html}");
     if let Some(browser) = chromium() {
-        let Seen { found, console } = look(browser, &comparison, 390, false);
+        let Rendered { found, console } = look(browser, &comparison, 390, false);
         assert_eq!((console.len(), &found["overflow"]), (0, &Value::from(0)), "{found}");
         assert_eq!(found["charts"], serde_json::json!(["error", "loss"]));
     }

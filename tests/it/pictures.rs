@@ -6,7 +6,7 @@ use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, Rgb
 use lenet::{
     data::{ImageSet, PIXELS, load_mnist},
     inference::Trained,
-    picture::{normalise, read_picture},
+    picture::{normalize, read_picture},
 };
 
 use crate::common::{full_run, project};
@@ -23,10 +23,10 @@ fn grey(set: &ImageSet, index: usize) -> GrayImage {
 fn accuracy(change: impl Fn(GrayImage) -> DynamicImage) -> f64 {
     let trained = Trained::load(full_run().0.path(), None).unwrap();
     let set = test_set();
-    let pictures: Vec<[u8; PIXELS]> = (0..300).map(|i| normalise(&change(grey(&set, i))).unwrap()).collect();
-    let answers = trained.probabilities(&pictures).unwrap();
+    let pictures: Vec<[u8; PIXELS]> = (0..300).map(|i| normalize(&change(grey(&set, i))).unwrap()).collect();
+    let probabilities = trained.probabilities(&pictures).unwrap();
     let digit = |p: &[f32; 10]| (0..10).max_by(|a, b| p[*a].total_cmp(&p[*b])).unwrap();
-    let correct = answers.iter().enumerate().filter(|(i, p)| digit(p) == usize::from(set.label(*i))).count();
+    let correct = probabilities.iter().enumerate().filter(|(i, p)| digit(p) == usize::from(set.label(*i))).count();
     correct as f64 / 300.0
 }
 
@@ -104,7 +104,7 @@ fn an_image_of_mnist_stays_as_it_is() {
     let set = test_set();
     let mut differences: Vec<f64> = (0..200)
         .map(|i| {
-            let after = normalise(&DynamicImage::ImageLuma8(grey(&set, i))).unwrap();
+            let after = normalize(&DynamicImage::ImageLuma8(grey(&set, i))).unwrap();
             let before = set.image(i);
             before.iter().zip(after).map(|(a, b)| f64::from(a.abs_diff(b))).sum::<f64>() / 784.0
         })
@@ -122,12 +122,12 @@ fn a_shift_changes_nothing_and_a_scale_little() {
         let at = |left: u32, top: u32| {
             let mut page = GrayImage::new(300, 200);
             imageops::replace(&mut page, &digit, left.into(), top.into());
-            normalise(&DynamicImage::ImageLuma8(page)).unwrap()
+            normalize(&DynamicImage::ImageLuma8(page)).unwrap()
         };
         assert_eq!(at(5, 5), at(170, 80));
-        let small = normalise(&DynamicImage::ImageLuma8(digit.clone())).unwrap();
+        let small = normalize(&DynamicImage::ImageLuma8(digit.clone())).unwrap();
         let double = imageops::resize(&digit, 224, 224, imageops::FilterType::CatmullRom);
-        let double = normalise(&DynamicImage::ImageLuma8(double)).unwrap();
+        let double = normalize(&DynamicImage::ImageLuma8(double)).unwrap();
         differences.push(small.iter().zip(double).map(|(a, b)| f64::from(a.abs_diff(b))).sum::<f64>() / 784.0);
     }
     // The centre of some digits lies between two pixels, and may be rounded to the other one.
@@ -145,7 +145,7 @@ fn a_page_with_nothing_on_it_is_refused() {
         DynamicImage::ImageLuma8(GrayImage::from_fn(64, 64, |x, y| Luma([200 + ((x * 31 + y * 17) % 5) as u8]))),
     ];
     for page in pages {
-        assert_eq!(normalise(&page), Err("shows nothing: it is a single shade all over"));
+        assert_eq!(normalize(&page), Err("shows nothing: it is a single shade all over"));
     }
 }
 
@@ -154,10 +154,10 @@ fn odd_shapes_do_not_panic() {
     for (width, height) in [(1, 300), (300, 1), (2, 2), (5000, 3)] {
         let mut page = GrayImage::from_pixel(width, height, Luma([255]));
         page.put_pixel(width / 2, height / 2, Luma([0]));
-        let _ = normalise(&DynamicImage::ImageLuma8(page));
+        let _ = normalize(&DynamicImage::ImageLuma8(page));
     }
     let strange: ImageBuffer<Rgb<f32>, Vec<f32>> = ImageBuffer::from_pixel(8, 8, Rgb([f32::NAN, 1e30, -5.0]));
-    let _ = normalise(&DynamicImage::ImageRgb32F(strange));
+    let _ = normalize(&DynamicImage::ImageRgb32F(strange));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn every_kind_of_file_is_read() {
     let set = test_set();
     let folder = tempfile::tempdir().unwrap();
     let digit = imageops::resize(&grey(&set, 0), 84, 84, imageops::FilterType::CatmullRom);
-    let expected = normalise(&DynamicImage::ImageLuma8(digit.clone())).unwrap();
+    let expected = normalize(&DynamicImage::ImageLuma8(digit.clone())).unwrap();
     for name in ["a.png", "b.jpg", "c.bmp", "d.gif", "e.pgm", "with a space.ppm", "no_extension"] {
         let path = folder.path().join(name);
         let picture = DynamicImage::ImageRgb8(DynamicImage::ImageLuma8(digit.clone()).to_rgb8());

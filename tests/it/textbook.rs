@@ -11,7 +11,7 @@ pub struct Layer {
 /// C1, C3, C5, F6 and output.
 pub type Layers = [Layer; 5];
 
-/// Maps of equal sides, one behind the other.
+/// Square maps, one after another.
 #[derive(Clone, Debug)]
 pub struct Maps {
     pub values: Vec<f64>,
@@ -20,11 +20,11 @@ pub struct Maps {
 
 const KERNEL: usize = 5;
 
-/// "`im2col`, which essentially will stretch our input image": a row for each place of the kernel, in it the pixels below
-/// the kernel, map by map.
+/// "`im2col`, which essentially will stretch our input image": a row for each position of the kernel, with the
+/// pixels that it covers, map by map.
 fn im2col(input: &Maps) -> Vec<Vec<f64>> {
     let side = input.side - KERNEL + 1;
-    let place = |at: usize| {
+    let patch = |at: usize| {
         let (top, left) = (at / side, at % side);
         let pixel = move |map: &[f64], i: usize| map[(top + i / KERNEL) * input.side + left + i % KERNEL];
         input
@@ -32,7 +32,7 @@ fn im2col(input: &Maps) -> Vec<Vec<f64>> {
             .chunks(input.side * input.side)
             .flat_map(move |map| (0..KERNEL * KERNEL).map(move |i| pixel(map, i)))
     };
-    (0..side * side).map(|at| place(at).collect()).collect()
+    (0..side * side).map(|at| patch(at).collect()).collect()
 }
 
 /// "To undo this": what the patches say of a pixel is added up.
@@ -60,18 +60,18 @@ fn convolve(layer: &Layer, input: &Maps) -> Maps {
 /// `∂L/∂W` and `∂L/∂b` into `gradient`, `∂L/∂X` as the result.
 fn convolve_backward(layer: &Layer, input: &Maps, errors: &Maps, gradient: &mut Layer) -> Maps {
     let patches = im2col(input);
-    let mut below = vec![vec![0.0; patches[0].len()]; patches.len()];
+    let mut patch_grads = vec![vec![0.0; patches[0].len()]; patches.len()];
     for (map, errors) in errors.values.chunks(patches.len()).enumerate() {
         gradient.biases[map] += errors.iter().sum::<f64>();
         let filter = map * patches[0].len();
-        for ((error, patch), below) in errors.iter().zip(&patches).zip(&mut below) {
+        for ((error, patch), patch_grad) in errors.iter().zip(&patches).zip(&mut patch_grads) {
             for (i, x) in patch.iter().enumerate() {
                 gradient.weights[filter + i] += error * x;
-                below[i] += error * layer.weights[filter + i];
+                patch_grad[i] += error * layer.weights[filter + i];
             }
         }
     }
-    col2im(&below, input)
+    col2im(&patch_grads, input)
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -109,11 +109,11 @@ fn max_pool(input: &Maps) -> (Maps, Vec<usize>) {
 
 /// The error of a unit goes to its "winning unit".
 fn max_pool_backward(errors: &[f64], argmax: &[usize], input: &Maps) -> Maps {
-    let mut below = Maps { values: vec![0.0; input.values.len()], side: input.side };
+    let mut input_grad = Maps { values: vec![0.0; input.values.len()], side: input.side };
     for (error, position) in errors.iter().zip(argmax) {
-        below.values[*position] += error;
+        input_grad.values[*position] += error;
     }
-    below
+    input_grad
 }
 
 /// `z = W x + b`
@@ -122,15 +122,15 @@ fn connect(layer: &Layer, input: &[f64]) -> Vec<f64> {
 }
 
 fn connect_backward(layer: &Layer, input: &[f64], errors: &[f64], gradient: &mut Layer) -> Vec<f64> {
-    let mut below = vec![0.0; input.len()];
+    let mut input_grad = vec![0.0; input.len()];
     for (unit, error) in errors.iter().enumerate() {
         gradient.biases[unit] += error;
         for (i, x) in input.iter().enumerate() {
             gradient.weights[unit * input.len() + i] += error * x;
-            below[i] += error * layer.weights[unit * input.len() + i];
+            input_grad[i] += error * layer.weights[unit * input.len() + i];
         }
     }
-    below
+    input_grad
 }
 
 pub fn softmax(logits: &[f64]) -> Vec<f64> {
@@ -149,7 +149,7 @@ pub struct Pass {
 }
 
 /// One image forwards and backwards; adds the loss's gradient to `gradient`.
-pub fn learn(layers: &Layers, image: &[f64], label: usize, gradient: &mut Layers) -> Pass {
+pub fn forward_backward(layers: &Layers, image: &[f64], label: usize, gradient: &mut Layers) -> Pass {
     let [c1, c3, c5, f6, output] = layers;
     let input = Maps { values: image.to_vec(), side: 32 };
     let mut c1_maps = convolve(c1, &input);
