@@ -17,6 +17,8 @@ use crate::{
 
 /// Rounds of a measurement, of which the median counts.
 const ROUNDS: usize = 5;
+/// A first round that takes longer than this, in seconds, is the measurement.
+const SLOW_SECONDS: f64 = 2.0;
 /// Length of a round, in seconds.
 const ROUND_SECONDS: f64 = 0.4;
 /// Number of images to train on: enough that they are not memorized within seconds, after which gradients would vanish
@@ -111,6 +113,10 @@ fn rate(device: &Device, images: usize, mut step: impl FnMut(usize) -> Result<()
         }
         // The device may still be working on what it was given.
         device.sync().map_err(|e| Error::Device(e.to_string()))?;
+        // Where a step takes seconds, nothing has to warm up, and a second look would not be worth the time.
+        if round == 0 && start.elapsed().as_secs_f64() > SLOW_SECONDS {
+            return Ok((steps * images) as f64 / start.elapsed().as_secs_f64());
+        }
         if round > 0 {
             rates.push((steps * images) as f64 / start.elapsed().as_secs_f64());
         }

@@ -14,4 +14,4 @@ mod host;
 mod operator;
 pub(crate) mod sgd;
 
-pub(crate) use self::operator::forward;
+pub(crate) use self::{host::tensor, operator::forward};

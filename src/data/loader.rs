@@ -18,7 +18,7 @@ use burn::{
 use lenet_kernels::INPUT_SIDE;
 
 use super::{IMAGE_SIDE, ImageSet, PIXELS};
-use crate::config::Scale;
+use crate::{config::Scale, fused};
 
 /// Mean and standard deviation of MNIST's training pixels, scaled to 0 to 1.
 ///
@@ -54,10 +54,16 @@ pub struct Batch {
 /// # Shapes
 /// `n` slices of 784 bytes -> `[n, 1, 32, 32]`
 pub fn images_tensor<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale, device: &Device) -> Tensor<4> {
-    Tensor::from_data(images_data(images, scale), device)
+    tensor_of(pixels(images, scale), device)
 }
 
-fn images_data<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale) -> TensorData {
+fn tensor_of(pixels: Vec<f32>, device: &Device) -> Tensor<4> {
+    let count = pixels.len() / (INPUT_SIDE * INPUT_SIDE);
+    fused::tensor(pixels, [count, 1, INPUT_SIDE, INPUT_SIDE], device)
+}
+
+/// Images as the net takes them: `[n * 1024]`.
+fn pixels<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale) -> Vec<f32> {
     let (count, (slope, background)) = (images.len(), scale.linear());
     let mut pixels = vec![background; count * INPUT_SIDE * INPUT_SIDE];
     for (image, field) in images.zip(pixels.chunks_exact_mut(INPUT_SIDE * INPUT_SIDE)) {
@@ -70,7 +76,7 @@ fn images_data<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale
             }
         }
     }
-    TensorData::new(pixels, [count, 1, INPUT_SIDE, INPUT_SIDE])
+    pixels
 }
 
 /// Burn's [`DataLoader`] over an [`ImageSet`].
@@ -147,29 +153,30 @@ struct Prepared {
 
 enum Preparation {
     Open,
-    Done(Box<[TensorData; 2]>),
+    Done(Vec<f32>, Vec<i32>),
     HandedOut,
 }
 
 impl Prepared {
-    fn make(&self) -> [TensorData; 2] {
-        let images = images_data(self.range.clone().map(|i| self.set.image(i)), self.set.scale());
-        let targets: Vec<i32> = self.range.clone().map(|i| i32::from(self.set.label(i))).collect();
-        [images, TensorData::new(targets, [self.range.len()])]
+    /// The pixels and the labels.
+    fn make(&self) -> (Vec<f32>, Vec<i32>) {
+        let pixels = pixels(self.range.clone().map(|i| self.set.image(i)), self.set.scale());
+        (pixels, self.range.clone().map(|i| i32::from(self.set.label(i))).collect())
     }
 
     /// Makes the data unless another thread has made it or is making it.
     fn prepare(&self) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*progress, Preparation::Open) {
-            *progress = Preparation::Done(Box::new(self.make()));
+            let (pixels, labels) = self.make();
+            *progress = Preparation::Done(pixels, labels);
         }
     }
 
-    fn take(&self) -> [TensorData; 2] {
+    fn take(&self) -> (Vec<f32>, Vec<i32>) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *progress, Preparation::HandedOut) {
-            Preparation::Done(data) => *data,
+            Preparation::Done(pixels, labels) => (pixels, labels),
             Preparation::Open | Preparation::HandedOut => self.make(),
         }
     }
@@ -189,7 +196,7 @@ impl Iterator for BatchIterator<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.next.take().or_else(|| self.following())?;
-        let [images, targets] = batch.take();
+        let (pixels, labels) = batch.take();
         self.done = batch.range.end;
         self.next = self.following();
         // Only a thread of a pool of several can count on an idle one.
@@ -198,8 +205,8 @@ impl Iterator for BatchIterator<'_> {
         {
             rayon::spawn(move || next.prepare());
         }
-        let images = Tensor::from_data(images, self.device);
-        Some(Ok(Batch { images, targets: Tensor::from_data(targets, self.device) }))
+        let targets = Tensor::from_data(&labels[..], self.device);
+        Some(Ok(Batch { images: tensor_of(pixels, self.device), targets }))
     }
 }
 

@@ -42,6 +42,26 @@ impl Host for Flex {
     }
 }
 
+/// A tensor on a device.
+///
+/// # Panics
+/// There are more or fewer values than the shape has.
+pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
+    #[cfg(feature = "ndarray")]
+    {
+        use burn::backend::DispatchDevice;
+        let is_ndarray = match device.as_dispatch() {
+            DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::NdArray(_)),
+            device => matches!(device, DispatchDevice::NdArray(_)),
+        };
+        if is_ndarray {
+            let tensor = Tensor::from_primitive::<NdArray>(NdArray::tensor(values, Shape::new(shape)));
+            return if device.is_autodiff() { tensor.autodiff() } else { tensor };
+        }
+    }
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
 #[cfg(feature = "ndarray")]
 impl Host for NdArray {
     fn values(tensor: &FloatTensor<Self>) -> Option<&[f32]> {
@@ -70,6 +90,10 @@ impl Host for NdArray {
     }
 
     fn tensor(values: Vec<f32>, shape: Shape) -> FloatTensor<Self> {
-        FloatTensor::<Self>::from_data(TensorData::new(values, shape))
+        // Not by `from_data`, which looks at each value and is slow where `burn-ndarray` is not optimized.
+        match ndarray::ArcArray::from_shape_vec(ndarray::IxDyn(&shape), values) {
+            Ok(array) => burn::backend::ndarray::NdArrayTensor::F32(array.into()),
+            Err(error) => unreachable!("the values do not have the shape {shape:?}: {error}"),
+        }
     }
 }
