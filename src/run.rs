@@ -97,9 +97,12 @@ pub fn train(
         let net = LeNet5::load(&run.model(), &device)?.with_operators(config.operators);
         report.test = Some(evaluate(&net, &splits.test, &device)?);
         // Layer by layer, for which `flex` is the fastest of the CPU's backends.
-        let device = backend::host().filter(|_| is_host(&device)).unwrap_or(device);
-        let net = LeNet5::load(&run.model(), &device)?;
-        report.dead_units = Some(dead_units(&net, &splits.test, &device)?);
+        report.dead_units = Some(match backend::host() {
+            Some(flex) if is_host(&device) && flex != device => {
+                dead_units(&LeNet5::load(&run.model(), &flex)?, &splits.test, &flex)?
+            }
+            _ => dead_units(&net, &splits.test, &device)?,
+        });
     }
     report.status = Status::Complete;
     run.write_report(&report)?;
