@@ -14,4 +14,7 @@ mod host;
 mod operator;
 pub(crate) mod sgd;
 
-pub(crate) use self::{host::tensor, operator::forward};
+pub(crate) use self::{
+    host::{tensor, values},
+    operator::forward,
+};

@@ -193,8 +193,7 @@ impl LeNet5 {
 
 /// Reads the rows of a `[batch, 10]` tensor.
 pub(crate) fn rows(tensor: Tensor<2>) -> Result<Vec<[f32; OUTPUT]>> {
-    let values: Vec<f32> = tensor.try_into_data().map_err(|e| Error::Device(e.to_string()))?.iter().collect();
-    Ok(values.as_chunks().0.to_vec())
+    Ok(fused::values(tensor)?.as_chunks().0.to_vec())
 }
 
 /// The index of the largest value, the first of equals.

@@ -22,7 +22,7 @@ use burn::{
 
 use lenet_kernels::{OUTPUT, cross_entropy::mean_with_grad};
 
-use super::host::Host;
+use super::host::{Host, tensor};
 use crate::backend::is_host;
 
 /// The operator as a Burn backend extension.
@@ -109,7 +109,7 @@ pub(crate) fn mean(logits: &Tensor<2>, labels: &[usize], smoothing: f32) -> Opti
     for (row, label) in targets.chunks_exact_mut(OUTPUT).zip(labels) {
         row[*label] += 1.0 - smoothing;
     }
-    let targets = Tensor::<2>::from_data(TensorData::new(targets, [labels.len(), OUTPUT]), &device);
+    let targets = tensor(targets, [labels.len(), OUTPUT], &device);
     if targets.dtype() != DType::F32 {
         return None;
     }

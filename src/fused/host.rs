@@ -10,6 +10,8 @@ use burn::{
     tensor::DType,
 };
 
+use crate::{Error, Result};
+
 /// A backend whose tensors are plain values in this process's memory.
 pub trait Host: Backend {
     /// The values of a contiguous tensor, row by row; `None` if they are not `f32`.
@@ -48,18 +50,36 @@ impl Host for Flex {
 /// There are more or fewer values than the shape has.
 pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
     #[cfg(feature = "ndarray")]
-    {
-        use burn::backend::DispatchDevice;
-        let is_ndarray = match device.as_dispatch() {
-            DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::NdArray(_)),
-            device => matches!(device, DispatchDevice::NdArray(_)),
-        };
-        if is_ndarray {
-            let tensor = Tensor::from_primitive::<NdArray>(NdArray::tensor(values, Shape::new(shape)));
-            return if device.is_autodiff() { tensor.autodiff() } else { tensor };
-        }
+    if is_ndarray(device) {
+        let tensor = Tensor::from_primitive::<NdArray>(NdArray::tensor(values, Shape::new(shape)));
+        return if device.is_autodiff() { tensor.autodiff() } else { tensor };
     }
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// A tensor's values, row by row.
+///
+/// # Errors
+/// The device fails.
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    // Not by `into_data`, which goes from value to value and is slow where `burn-ndarray` is not optimized.
+    #[cfg(feature = "ndarray")]
+    if is_ndarray(&tensor.device())
+        && let Ok(primitive) = tensor.clone().without_autodiff().try_into_primitive::<NdArray>()
+        && let Some(values) = NdArray::values(&NdArray::contiguous(primitive))
+    {
+        return Ok(values.to_vec());
+    }
+    tensor.try_into_vec_as().map_err(|e| Error::Device(e.to_string()))
+}
+
+#[cfg(feature = "ndarray")]
+fn is_ndarray(device: &Device) -> bool {
+    use burn::backend::DispatchDevice;
+    match device.as_dispatch() {
+        DispatchDevice::Autodiff(inner) => matches!(**inner, DispatchDevice::NdArray(_)),
+        device => matches!(device, DispatchDevice::NdArray(_)),
+    }
 }
 
 #[cfg(feature = "ndarray")]
