@@ -27,6 +27,15 @@ const CHECKPOINT_PARTS: [&str; 3] = ["model", "optim", "scheduler"];
 const METRICS: [&str; 2] = ["train", "valid"];
 const EPOCH: &str = "epoch-";
 
+/// The name that stands for the net that comes with the program, wherever a run is asked for.
+pub const PRETRAINED: &str = "pretrained";
+/// Its run: the files that are read of one.
+const PRETRAINED_FILES: [(&str, &[u8]); 3] = [
+    (CONFIG, include_bytes!("../pretrained/config.toml")),
+    (REPORT, include_bytes!("../pretrained/report.json")),
+    (MODEL, include_bytes!("../pretrained/model.bpk")),
+];
+
 /// What to do if the folder already holds a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
@@ -44,6 +53,8 @@ pub enum Existing {
 pub struct RunDir {
     path: PathBuf,
     existing: Existing,
+    /// Whether it is the run that comes with the program, which is not in a folder.
+    pretrained: bool,
     /// Locked while training writes here.
     lock: Option<File>,
 }
@@ -67,6 +78,11 @@ impl RunDir {
     pub fn prepare(path: &Path, existing: Existing) -> Result<Self> {
         let is_run = path.join(CONFIG).is_file();
         let shown = path.display();
+        if path == Path::new(PRETRAINED) {
+            return Err(Error::Run(format!(
+                "{shown} stands for the net that comes with lenet; choose another folder with --out"
+            )));
+        }
         if existing == Existing::Resume && !is_run {
             return Err(Error::Run(format!("{shown} holds no run to resume; train without --resume first")));
         }
@@ -91,22 +107,29 @@ impl RunDir {
             // Some network file systems have no locks: the folder stays unguarded there.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
-        Ok(Self { path: path.to_owned(), existing, lock: Some(lock) })
+        Ok(Self { path: path.to_owned(), existing, pretrained: false, lock: Some(lock) })
     }
 
-    /// Opens a finished or unfinished run for reading.
+    /// Opens a finished or unfinished run for reading; [`PRETRAINED`] is the one that comes with the program.
     ///
     /// # Errors
     /// The folder holds no run.
     pub fn open(path: &Path) -> Result<Self> {
-        if path.join(CONFIG).is_file() {
-            return Ok(Self { path: path.to_owned(), existing: Existing::Refuse, lock: None });
+        let pretrained = path == Path::new(PRETRAINED);
+        if pretrained || path.join(CONFIG).is_file() {
+            return Ok(Self { path: path.to_owned(), existing: Existing::Refuse, pretrained, lock: None });
         }
         Err(Error::Run(format!(
-            "{} is not a run: expected the folder of a run, such as artifacts/lenet, or its model.bpk. `lenet train \
-             configs/lenet.toml` creates one",
+            "{} is not a run: expected the folder of a run, such as artifacts/lenet, or its model.bpk, or `{PRETRAINED}` \
+             for the net that comes with lenet. `lenet train configs/lenet.toml` creates a run",
             path.display()
         )))
+    }
+
+    /// Whether this is the run that comes with the program: it has no folder to write to.
+    #[must_use]
+    pub fn is_pretrained(&self) -> bool {
+        self.pretrained
     }
 
     /// The path of the folder.
@@ -156,7 +179,7 @@ impl RunDir {
     /// # Errors
     /// The file cannot be read or is not valid.
     pub fn read_config(&self) -> Result<Config> {
-        Config::load(&self.path.join(CONFIG), &[])
+        Config::parse(&self.read_text(CONFIG)?, &self.path.join(CONFIG), &[])
     }
 
     /// Whether training continues the run in the folder.
@@ -182,10 +205,8 @@ impl RunDir {
     /// # Errors
     /// The file cannot be read or is damaged.
     pub fn read_report(&self) -> Result<Report> {
-        let path = self.report();
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        serde_json::from_str(&text)
-            .map_err(|e| Error::Run(format!("{} is damaged ({e}); train again with --force", path.display())))
+        serde_json::from_str(&self.read_text(REPORT)?)
+            .map_err(|e| Error::Run(format!("{} is damaged ({e}); train again with --force", self.report().display())))
     }
 
     /// Writes the report, and the metrics of its epochs as CSV.
@@ -211,19 +232,19 @@ impl RunDir {
         Ok(sha256(&bytes))
     }
 
-    /// Compares the model file with the SHA-256 in the report, since Burn's records carry no checksum.
+    /// Reads the model file and compares it with the SHA-256 in the report, since Burn's records carry no checksum.
     ///
     /// # Errors
     /// The run is not finished, or the file is not the one that training wrote.
-    pub fn check_model(&self) -> Result<()> {
+    pub fn read_model(&self) -> Result<Vec<u8>> {
         let path = self.model();
-        if !path.exists() {
+        if !self.pretrained && !path.exists() {
             return Err(Error::Run(format!(
                 "{} has no model yet: finish its training with `lenet train CONFIG --resume`",
                 self.path.display()
             )));
         }
-        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        let bytes = self.read(MODEL)?;
         match self.read_report()?.model_sha256 {
             Some(sum) if sum != sha256(&bytes) => Err(Error::Record {
                 path,
@@ -232,8 +253,24 @@ impl RunDir {
                      again with --force"
                 ),
             }),
-            _ => Ok(()),
+            _ => Ok(bytes),
         }
+    }
+
+    /// Reads one of the run's files.
+    fn read(&self, name: &str) -> Result<Vec<u8>> {
+        if self.pretrained
+            && let Some((_, bytes)) = PRETRAINED_FILES.iter().find(|(file, _)| *file == name)
+        {
+            return Ok(bytes.to_vec());
+        }
+        let path = self.path.join(name);
+        fs::read(&path).map_err(Error::io("read", &path))
+    }
+
+    fn read_text(&self, name: &str) -> Result<String> {
+        String::from_utf8(self.read(name)?)
+            .map_err(|_| Error::Run(format!("{} is damaged: it is not text", self.path.join(name).display())))
     }
 
     /// The epochs with a complete checkpoint, in ascending order.

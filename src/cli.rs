@@ -3,6 +3,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are the help texts, which are not Markdown")]
 
+mod augment;
 mod backends;
 mod bench;
 mod evaluate;
@@ -21,8 +22,8 @@ use burn::train::Interrupter;
 use clap::{Parser, Subcommand};
 
 use self::{
-    backends::BackendsArgs, bench::BenchArgs, evaluate::EvaluateArgs, predict::PredictArgs, report::ReportArgs,
-    sweep::SweepArgs, train::TrainArgs,
+    augment::AugmentArgs, backends::BackendsArgs, bench::BenchArgs, evaluate::EvaluateArgs, predict::PredictArgs,
+    report::ReportArgs, sweep::SweepArgs, train::TrainArgs,
 };
 use crate::{
     Error, Result,
@@ -48,8 +49,10 @@ enum Command {
     Predict(PredictArgs),
     /// Write the page of a run, or a page that compares several runs
     Report(ReportArgs),
-    /// Train with all combinations of some hyperparameters, and compare the runs
+    /// Train with several seeds or all combinations of some hyperparameters, and compare the runs
     Sweep(SweepArgs),
+    /// Write a page that shows training images beside the variants that a config's augmentation makes
+    Augment(AugmentArgs),
     /// Measure the speed of training and inference on each device
     Bench(BenchArgs),
     /// List the backends and the devices on this machine
@@ -68,6 +71,7 @@ impl Cli {
             Command::Predict(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Sweep(args) => args.run(),
+            Command::Augment(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Backends(args) => args.run(),
         }

@@ -25,6 +25,8 @@ pub struct Config {
     pub operators: Operators,
     /// `[data]`
     pub data: DataConfig,
+    /// `[augmentation]`
+    pub augmentation: AugmentationConfig,
     /// `[training]`
     pub training: TrainingConfig,
     /// `[optimizer]`
@@ -44,6 +46,7 @@ impl Default for Config {
             seed: 1,
             operators: Operators::Fused,
             data: DataConfig::default(),
+            augmentation: AugmentationConfig::default(),
             training: TrainingConfig::default(),
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
@@ -94,6 +97,63 @@ pub enum Scale {
 impl Default for DataConfig {
     fn default() -> Self {
         Self { folder: PathBuf::new(), validation: 5000, train: 0, scale: Scale::Standard }
+    }
+}
+
+/// `[augmentation]`: each training image is shown as another variant in each epoch. Each value is drawn evenly from its
+/// range, of which the largest value is given here; 0 turns it off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AugmentationConfig {
+    /// The largest rotation in either direction, in degrees.
+    pub rotation: f64,
+    /// The natural logarithm of the largest factor by which an image grows or shrinks: about the largest relative change.
+    pub scale: f64,
+    /// The natural logarithm of the largest factor by which it is stretched in width and compressed in height, or the
+    /// other way round.
+    pub aspect: f64,
+    /// The largest slant to either side: columns for each row.
+    pub shear: f64,
+    /// The largest shift in each direction, in pixels.
+    pub shift: f64,
+    /// The largest standard deviation of each pixel's displacement by elastic distortion, in pixels.
+    pub elastic: f64,
+    /// How far strokes get thicker and thinner: at most to their dilation and erosion by a cross of 3x3 pixels (1).
+    pub thickness: f64,
+    /// The fraction of 1s, 7s and 9s that are written as in Europe: with an upstroke, crossed, hooked.
+    pub styles: f64,
+}
+
+impl AugmentationConfig {
+    /// Each range: its dotted key, its largest allowed value, and itself.
+    fn ranges(&mut self) -> [(&'static str, f64, &mut f64); 8] {
+        let Self { rotation, scale, aspect, shear, shift, elastic, thickness, styles } = self;
+        [
+            ("augmentation.rotation", 180.0, rotation),
+            ("augmentation.scale", 1.0, scale),
+            ("augmentation.aspect", 1.0, aspect),
+            ("augmentation.shear", 2.0, shear),
+            ("augmentation.shift", 28.0, shift),
+            ("augmentation.elastic", 10.0, elastic),
+            ("augmentation.thickness", 1.0, thickness),
+            ("augmentation.styles", 1.0, styles),
+        ]
+    }
+
+    /// The same with one range, given as `KEY=RANGE`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn with(mut self, entry: &str) -> std::result::Result<Self, String> {
+        let (key, range) = entry.split_once('=').ok_or("expected KEY=RANGE, such as rotation=15")?;
+        let name = |key: &'static str| key.trim_start_matches("augmentation.");
+        let names = self.ranges().map(|(key, ..)| name(key)).join(", ");
+        let Some((_, max, slot)) = self.ranges().into_iter().find(|(known, ..)| name(known) == key.trim()) else {
+            return Err(format!("there is no range `{}`; there are: {names}", key.trim()));
+        };
+        let range = range.trim().parse().map_err(|_| format!("`{}` is not a number", range.trim()))?;
+        *slot = range;
+        above(max, range).map_or(Ok(self), Err)
     }
 }
 
@@ -224,7 +284,16 @@ impl Config {
     /// The file cannot be read or is not valid TOML, or there is an unknown key or a wrong value in it or in an
     /// override.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
-        source::load(path, overrides)
+        let text = std::fs::read_to_string(path).map_err(Error::io("read the config", path))?;
+        Self::parse(&text, path, overrides)
+    }
+
+    /// Reads the text of a config file, and applies overrides as [`Config::load`] does.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn parse(text: &str, path: &Path, overrides: &[String]) -> Result<Self> {
+        source::parse(text, path, overrides)
     }
 
     /// The config as TOML with every key written out; reading that back gives the same config.
@@ -253,7 +322,7 @@ impl Config {
 
     /// The first value that is out of range.
     fn fault(&self) -> Option<Fault> {
-        let Self { data, training, optimizer, schedule, loss, .. } = self;
+        let Self { data, augmentation, training, optimizer, schedule, loss, .. } = self;
         let above_0 = |value: f64| value > 0.0 && value.is_finite();
         let from_0 = |value: f64| value >= 0.0 && value.is_finite();
         let fraction = |value: f64| (0.0..=1.0).contains(&value);
@@ -287,7 +356,9 @@ impl Config {
             ("schedule.step_factor", unless(above_0(schedule.step_factor), "must be above 0")),
             ("loss.label_smoothing", unless(below_1(loss.label_smoothing), "must be at least 0 and below 1")),
         ];
-        checks.into_iter().find_map(|(key, what)| Some((key, what?)))
+        let mut augmentation = *augmentation;
+        let ranges = augmentation.ranges().map(|(key, max, range)| (key, above(max, *range)));
+        checks.into_iter().chain(ranges).find_map(|(key, what)| Some((key, what?)))
     }
 }
 
@@ -298,6 +369,11 @@ fn out_of(range: RangeInclusive<usize>, value: usize) -> Option<String> {
         0 => format!("must be at most {max}"),
         _ => format!("must be {min} to {max}"),
     })
+}
+
+/// What is wrong with a range of augmentation, if it is not from 0 to `max`.
+fn above(max: f64, range: f64) -> Option<String> {
+    (!(0.0..=max).contains(&range)).then(|| format!("must be 0 (off) to {max}"))
 }
 
 fn unless(holds: bool, what: &str) -> Option<String> {

@@ -1,17 +1,21 @@
 //! From files to mini-batches. Images stay bytes until a batch is made of them.
 
+mod augmentation;
 mod idx;
 mod loader;
 mod mnist;
+mod styles;
 
 use std::{path::Path, sync::Arc};
 
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 pub use self::{
+    augmentation::{Augmentation, Variation},
     idx::read_folder,
     loader::{Batch, BatchLoader, images_tensor},
     mnist::load_mnist,
+    styles::Style,
 };
 use crate::{
     Error, Result,
@@ -90,6 +94,34 @@ impl ImageSet {
     #[must_use]
     pub fn label(&self, index: usize) -> u8 {
         self.labels[self.members[index] as usize]
+    }
+
+    /// The index of an image in the data set that this set is a part of.
+    ///
+    /// # Panics
+    /// `index` is not below [`ImageSet::len`].
+    #[must_use]
+    pub fn index_in_data(&self, index: usize) -> usize {
+        self.members[index] as usize
+    }
+
+    /// The variants of all images in an epoch, rounded to bytes.
+    #[must_use]
+    pub fn variants(&self, augmentation: &Augmentation, epoch: usize) -> Self {
+        let mut variant = [0.0; PIXELS];
+        let mut pixels = Vec::with_capacity(self.len() * PIXELS);
+        for i in 0..self.len() {
+            augmentation.render(
+                self.image(i),
+                &augmentation.draw(epoch, self.index_in_data(i), self.label(i)),
+                &mut variant,
+            );
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+            pixels.extend(variant.map(|pixel| pixel.round() as u8));
+        }
+        let labels = (0..self.len()).map(|i| self.label(i)).collect();
+        let members = (0..u32::MAX).take(self.len()).collect();
+        Self { pixels: Arc::new(pixels), labels: Arc::new(labels), members, scale: self.scale }
     }
 
     /// How pixels are scaled for the net.

@@ -12,6 +12,10 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
 
+    /// The command line is not valid in a way that only its command knows.
+    #[error("{0}")]
+    Usage(String),
+
     /// The backend is unknown or not compiled in, or none of its devices works here.
     #[error("{0}")]
     Backend(String),
@@ -107,7 +111,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Backend(_) => 2,
+            Self::Config(_) | Self::Usage(_) | Self::Backend(_) => 2,
             _ => 1,
         }
     }

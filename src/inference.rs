@@ -6,8 +6,8 @@ use burn::tensor::Device;
 use serde::Serialize;
 
 use crate::{
-    Result,
-    artifacts::RunDir,
+    Error, Result,
+    artifacts::{PRETRAINED, RunDir},
     backend::select,
     config::Config,
     data::{CLASSES, PIXELS, images_tensor},
@@ -29,23 +29,23 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Loads a net from a run's folder or a `model.bpk`, onto the named backend or else the one that it was trained on.
+    /// Loads a net from a run's folder, a `model.bpk` or [`PRETRAINED`], onto the named backend or else the one that it was trained on.
     ///
     /// # Errors
     /// There is no run or model file, it is damaged, or the backend is not available.
     pub fn load(run: &Path, backend: Option<&str>) -> Result<Self> {
         // The model file of a run stands for the run.
-        let folder = if run.is_file() { run.parent().unwrap_or(Path::new("")) } else { run };
-        let (record, config, in_run_folder) = match RunDir::open(folder) {
-            Ok(dir) if !run.is_file() || run.file_name() == dir.model().file_name() => {
-                dir.check_model()?;
-                (dir.model(), dir.read_config()?, true)
+        let is_file = run != Path::new(PRETRAINED) && run.is_file();
+        let folder = if is_file { run.parent().unwrap_or(Path::new("")) } else { run };
+        let (record, path, config, in_run_folder) = match RunDir::open(folder) {
+            Ok(dir) if !is_file || run.file_name() == dir.model().file_name() => {
+                (dir.read_model()?, dir.model(), dir.read_config()?, true)
             }
-            Err(error) if !run.is_file() => return Err(error),
-            _ => (run.to_owned(), Config::default(), false),
+            Err(error) if !is_file => return Err(error),
+            _ => (std::fs::read(run).map_err(Error::io("read", run))?, run.to_owned(), Config::default(), false),
         };
         let device = select(backend.unwrap_or(&config.backend))?.device;
-        let net = LeNet5::load(&record, &device)?.with_operators(config.operators);
+        let net = LeNet5::from_record(record, &path, &device)?.with_operators(config.operators);
         Ok(Self { net, device, config, in_run_folder })
     }
 

@@ -17,7 +17,7 @@ use burn::{
     },
     prelude::*,
     store::ModuleRecord,
-    tensor::activation::softmax,
+    tensor::{Bytes, activation::softmax},
 };
 
 use lenet_kernels::{LayerParameters, OUTPUT, Parameters};
@@ -183,7 +183,17 @@ impl LeNet5 {
     /// # Errors
     /// The file cannot be read, is damaged, or holds another net.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let net = Self::new(device).try_load_record(read_record(path)?).map_err(|e| wrong_record(path, &e))?;
+        Self::from_record(std::fs::read(path).map_err(Error::io("read", path))?, path, device)
+    }
+
+    /// Reads a net from the bytes of a record file onto a device; messages name it by `path`.
+    ///
+    /// # Errors
+    /// The bytes are damaged or hold another net.
+    pub fn from_record(bytes: Vec<u8>, path: &Path, device: &Device) -> Result<Self> {
+        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes));
+        let net =
+            record.and_then(|record| Self::new(device).try_load_record(record)).map_err(|e| wrong_record(path, &e))?;
         let mut finite = AllFinite(Ok(true));
         net.visit(&mut finite);
         let reason = "holds values that are not finite numbers; it may be damaged: train again".to_owned();
@@ -209,12 +219,6 @@ impl ModuleVisitor for AllFinite {
         let data = param.val().try_into_data().map_err(|e| Error::Device(e.to_string()));
         self.0 = data.map(|data| data.iter::<f32>().all(f32::is_finite));
     }
-}
-
-fn read_record(path: &Path) -> Result<ModuleRecord> {
-    // Burn reports a missing file like a damaged one.
-    std::fs::File::open(path).map_err(Error::io("read", path))?;
-    ModuleRecord::load(path).map_err(|e| wrong_record(path, &e))
 }
 
 fn wrong_record(path: &Path, error: &burn::store::RecordError) -> Error {

@@ -1,5 +1,6 @@
-//! A run, or a comparison of several, as a single HTML file without scripts.
+//! A run, a comparison of several, or the variants of training images, as a single HTML file without scripts.
 
+mod augmentation;
 mod charts;
 mod sprites;
 
@@ -10,7 +11,10 @@ use minijinja::Environment;
 use serde::Serialize;
 use serde_json::json;
 
-pub use self::charts::{Chart, Legend, Marks, Series};
+pub use self::{
+    augmentation::write_augmentation,
+    charts::{Chart, Legend, Marks, Series},
+};
 use self::{
     charts::{DARK, LIGHT},
     sprites::{Palette, sprite},
@@ -30,7 +34,12 @@ use crate::{
 /// Points of the learning rate's curve in an epoch.
 const SAMPLES: usize = 20;
 
-const TEMPLATE: &str = include_str!("page/page.html");
+/// The templates of the pages; what they share is in the first.
+const TEMPLATES: [(&str, &str); 3] = [
+    ("layout.html", include_str!("page/layout.html")),
+    ("page.html", include_str!("page/page.html")),
+    ("augmentation.html", include_str!("page/augmentation.html")),
+];
 
 /// What the page needs to know about a run.
 #[derive(Debug, Clone)]
@@ -121,17 +130,20 @@ pub fn write_single(dir: &RunDir, path: &Path, test: Option<&ImageSet>) -> Resul
     };
     let charts = figures(&run.charts())?;
     let rows = run.report.test.as_ref().map(confusion_rows);
-    let page = render(&json!({
-        "title": run.name,
-        "report": run.report,
-        "status": run.report.status,
-        "config": run.config.to_toml()?,
-        "charts": charts,
-        "confusion": rows,
-        "gallery": gallery,
-        "light": LIGHT,
-        "dark": DARK,
-    }))?;
+    let page = render(
+        "page.html",
+        &json!({
+            "title": run.name,
+            "report": run.report,
+            "status": run.report.status,
+            "config": run.config.to_toml()?,
+            "charts": charts,
+            "confusion": rows,
+            "gallery": gallery,
+            "light": LIGHT,
+            "dark": DARK,
+        }),
+    )?;
     write_atomically(path, page.as_bytes())
 }
 
@@ -144,7 +156,8 @@ pub fn write_comparison(title: &str, runs: &[Run], extra: &[Chart], path: &Path)
     charts.extend(comparison_charts(runs));
     let rows = runs.iter().map(|run| summary(runs, run)).collect::<Result<Vec<_>>>()?;
     let charts = figures(&charts)?;
-    let page = render(&json!({ "title": title, "runs": rows, "charts": charts, "light": LIGHT, "dark": DARK }))?;
+    let page =
+        render("page.html", &json!({ "title": title, "runs": rows, "charts": charts, "light": LIGHT, "dark": DARK }))?;
     write_atomically(path, page.as_bytes())
 }
 
@@ -247,9 +260,8 @@ struct Shown {
 
 impl Gallery {
     fn new(dir: &RunDir, set: &ImageSet, test: &Evaluation) -> Result<Self> {
-        dir.check_model()?;
         let device = backend::host().ok_or_else(|| Error::Page("there is no CPU backend".into()))?;
-        let net = LeNet5::load(&dir.model(), &device)?;
+        let net = LeNet5::from_record(dir.read_model()?, &dir.model(), &device)?;
         let shown = |miss: &Miss| Ok(Shown { image: digit(set, miss.index)?, miss: *miss });
         let misses = test.worst.iter().filter(|miss| miss.index < set.len()).map(shown).collect::<Result<_>>()?;
         let layers = net.layers(images_tensor([set.image(0)].into_iter(), set.scale(), &device));
@@ -283,13 +295,14 @@ fn values(tensor: Tensor<4>) -> Result<Vec<f32>> {
     Ok(tensor.try_into_data().map_err(|e| Error::Device(e.to_string()))?.iter().collect())
 }
 
-fn render(values: &serde_json::Value) -> Result<String> {
+fn render(template: &str, values: &serde_json::Value) -> Result<String> {
     let mut environment = Environment::new();
     environment.add_filter("percent", |fraction: f64| percent(fraction).replace(' ', "\u{a0}"));
     environment.add_filter("fixed", |value: f64, digits: usize| format!("{value:.digits$}"));
-    environment
-        .add_template("page.html", TEMPLATE)
-        .and_then(|()| environment.get_template("page.html"))
+    TEMPLATES
+        .iter()
+        .try_for_each(|(name, source)| environment.add_template(name, source))
+        .and_then(|()| environment.get_template(template))
         .and_then(|template| template.render(minijinja::value::Serde(values)))
         .map_err(|e| Error::Page(format!("the page cannot be made: {e:#}")))
 }

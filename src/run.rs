@@ -51,7 +51,7 @@ pub fn train(
     if let Some(earlier) = &earlier
         && earlier.status == Status::Complete
         && earlier.epochs.len() >= config.training.epochs
-        && run.check_model().is_ok()
+        && run.read_model().is_ok()
     {
         return Ok(earlier.clone());
     }

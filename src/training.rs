@@ -38,7 +38,7 @@ use crate::{
     Error, Result,
     artifacts::RunDir,
     config::{Config, Schedule},
-    data::{BatchLoader, Splits},
+    data::{Augmentation, BatchLoader, Splits},
     model::LeNet5,
     panics,
     report::{Report, Status},
@@ -64,8 +64,9 @@ pub(crate) fn learn(
     let training_device = device.clone().autodiff();
     let done = report.epochs.len();
     let batch_size = config.training.batch_size;
-    let train =
-        BatchLoader::new(splits.train.clone(), batch_size, training_device.clone()).shuffled(config.seed, done + 1);
+    let train = BatchLoader::new(splits.train.clone(), batch_size, training_device.clone())
+        .shuffled(config.seed, done + 1)
+        .augmented(Augmentation::new(&config.augmentation, config.seed));
     let valid = BatchLoader::new(splits.valid.clone(), batch_size.max(256), device.clone());
     let schedule = Schedule::new(config, splits.train.len());
     let net =

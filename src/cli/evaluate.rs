@@ -7,20 +7,29 @@ use clap::ValueEnum;
 use super::{print, print_json};
 use crate::{
     Error, Result,
-    data::{CLASSES, IMAGE_SIDE, ImageSet, Splits},
+    artifacts::PRETRAINED,
+    config::AugmentationConfig,
+    data::{Augmentation, CLASSES, IMAGE_SIDE, ImageSet, Splits},
     evaluation::{Evaluation, Miss, evaluate},
     inference::Trained,
     report::percent,
     terminal::say,
 };
 
+/// The seed of the variants that nets are measured on.
+const AUGMENT_SEED: u64 = 1;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct EvaluateArgs {
-    /// The run's folder, or a model.bpk
+    /// The run's folder, a model.bpk, or the net that comes with lenet
+    #[arg(default_value = PRETRAINED)]
     run: PathBuf,
     /// Which of the run's images to measure
     #[arg(long, value_enum, default_value_t)]
     split: Split,
+    /// Measure on random variants of the images, such as rotation=15 or shift=2; can be repeated
+    #[arg(long = "augment", value_name = "KEY=RANGE")]
+    augment: Vec<String>,
     /// The backend to compute on [default: the one it was trained on]
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
@@ -59,8 +68,19 @@ impl EvaluateArgs {
             Split::Valid => ("valid", &splits.valid),
             Split::Test => ("test", &splits.test),
         };
+        let set = &self.augmented(set)?;
         let evaluation = evaluate(&trained.net, set, &trained.device)?;
         if self.json { print_json(&evaluation) } else { print(&table(name, &evaluation, set)) }
+    }
+
+    /// The images, or their variants if there is anything to vary. They are the same ones for every net.
+    fn augmented(&self, set: &ImageSet) -> Result<ImageSet> {
+        let mut ranges = AugmentationConfig::default();
+        for entry in &self.augment {
+            ranges = ranges.with(entry).map_err(|what| Error::Config(format!("--augment {entry}: {what}")))?;
+        }
+        let augmentation = Augmentation::new(&ranges, AUGMENT_SEED);
+        Ok(augmentation.map_or_else(|| set.clone(), |augmentation| set.variants(&augmentation, 1)))
     }
 }
 

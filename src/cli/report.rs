@@ -12,7 +12,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ReportArgs {
-    /// The runs' folders
+    /// The runs' folders; `pretrained` is the net that comes with lenet
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// The page to write [default: report.html in the run's folder; for several runs, comparison.html in this folder]
@@ -29,7 +29,8 @@ impl ReportArgs {
         let read = |(colour, dir)| Ok(Run { colour, ..Run::read(dir)? });
         let runs = dirs.iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
         let (charts, path) = if let ([dir], [run]) = (&dirs[..], &runs[..]) {
-            let path = self.out.unwrap_or_else(|| dir.page());
+            let in_run = if dir.is_pretrained() { "pretrained.html".into() } else { dir.page() };
+            let path = self.out.unwrap_or(in_run);
             page::write_single(dir, &path, None)?;
             (run.charts(), path)
         } else {

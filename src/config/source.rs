@@ -8,10 +8,9 @@ use toml::{Table, Value, de::DeTable};
 use super::Config;
 use crate::{Error, Result};
 
-pub(super) fn load(path: &Path, overrides: &[String]) -> Result<Config> {
-    let text = std::fs::read_to_string(path).map_err(Error::io("read the config", path))?;
+pub(super) fn parse(text: &str, path: &Path, overrides: &[String]) -> Result<Config> {
     let mut config: Config =
-        toml::from_str(&text).map_err(|e| Error::Config(point_at(path, &text, e.span(), &plain(e.message()))))?;
+        toml::from_str(text).map_err(|e| Error::Config(point_at(path, text, e.span(), &plain(e.message()))))?;
     for entry in overrides {
         config = apply(&config, entry)?;
     }
@@ -19,7 +18,7 @@ pub(super) fn load(path: &Path, overrides: &[String]) -> Result<Config> {
     let set_by = overrides.iter().rev().find(|entry| entry.split('=').next().is_some_and(|k| k.trim() == key));
     Err(Error::Config(match set_by {
         Some(entry) => format!("--set {entry}: {key} {what}"),
-        None => point_at(path, &text, span_of(&text, key), &format!("{key} {what}")),
+        None => point_at(path, text, span_of(text, key), &format!("{key} {what}")),
     }))
 }
 

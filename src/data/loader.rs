@@ -15,9 +15,9 @@ use burn::{
     },
     prelude::*,
 };
-use lenet_kernels::INPUT_SIDE;
+use lenet_kernels::{INPUT, INPUT_SIDE};
 
-use super::{IMAGE_SIDE, ImageSet, PIXELS};
+use super::{Augmentation, IMAGE_SIDE, ImageSet, PIXELS};
 use crate::{config::Scale, fused};
 
 /// Mean and standard deviation of MNIST's training pixels, scaled to 0 to 1.
@@ -58,25 +58,34 @@ pub fn images_tensor<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale:
 }
 
 fn tensor_of(pixels: Vec<f32>, device: &Device) -> Tensor<4> {
-    let count = pixels.len() / (INPUT_SIDE * INPUT_SIDE);
+    let count = pixels.len() / INPUT;
     fused::tensor(pixels, [count, 1, INPUT_SIDE, INPUT_SIDE], device)
 }
 
 /// Images as the net takes them: `[n * 1024]`.
 fn pixels<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale) -> Vec<f32> {
-    let (count, (slope, background)) = (images.len(), scale.linear());
-    let mut pixels = vec![background; count * INPUT_SIDE * INPUT_SIDE];
-    for (image, field) in images.zip(pixels.chunks_exact_mut(INPUT_SIDE * INPUT_SIDE)) {
-        debug_assert_eq!(image.len(), PIXELS);
-        for (row, line) in image.as_chunks::<IMAGE_SIDE>().0.iter().zip(field.chunks_exact_mut(INPUT_SIDE).skip(MARGIN))
-        {
-            // Of a fixed length, so that the compiler vectorizes the loop.
-            for (byte, pixel) in row.iter().zip(&mut line[MARGIN..MARGIN + IMAGE_SIDE]) {
-                *pixel = f32::from(*byte) * slope + background;
-            }
+    let mut fields = background(images.len(), scale);
+    for (image, field) in images.zip(fields.as_chunks_mut().0) {
+        place(&image.as_chunks().0[0], field, scale);
+    }
+    fields
+}
+
+/// Fields of background: `[n * 1024]`.
+fn background(count: usize, scale: Scale) -> Vec<f32> {
+    let (_, background) = scale.linear();
+    vec![background; count * INPUT]
+}
+
+/// Scales an image's pixels into the middle of a field of background.
+fn place<T: Copy + Into<f32>>(image: &[T; PIXELS], field: &mut [f32; INPUT], scale: Scale) {
+    let (slope, background) = scale.linear();
+    for (row, line) in image.as_chunks::<IMAGE_SIDE>().0.iter().zip(field.chunks_exact_mut(INPUT_SIDE).skip(MARGIN)) {
+        // Of a fixed length, so that the compiler vectorizes the loop.
+        for (value, pixel) in row.iter().zip(&mut line[MARGIN..MARGIN + IMAGE_SIDE]) {
+            *pixel = (*value).into() * slope + background;
         }
     }
-    pixels
 }
 
 /// Burn's [`DataLoader`] over an [`ImageSet`].
@@ -87,6 +96,7 @@ pub struct BatchLoader {
     set: ImageSet,
     batch_size: usize,
     shuffle: Option<u64>,
+    augmentation: Option<Arc<Augmentation>>,
     epoch: AtomicUsize,
     device: Device,
 }
@@ -95,7 +105,14 @@ impl BatchLoader {
     /// A loader of batches in the set's own order.
     #[must_use]
     pub fn new(set: ImageSet, batch_size: usize, device: Device) -> Self {
-        Self { set, batch_size: batch_size.max(1), shuffle: None, epoch: AtomicUsize::new(1), device }
+        let batch_size = batch_size.max(1);
+        Self { set, batch_size, shuffle: None, augmentation: None, epoch: AtomicUsize::new(1), device }
+    }
+
+    /// The same loader with another variant of each image in each epoch.
+    #[must_use]
+    pub fn augmented(self, augmentation: Option<Augmentation>) -> Self {
+        Self { augmentation: augmentation.map(Arc::new), ..self }
     }
 
     /// The same loader with a new random order in each epoch, starting with epoch `first` (the first ever is 1).
@@ -106,7 +123,8 @@ impl BatchLoader {
 
     fn with(&self, set: ImageSet, device: Device) -> Self {
         let epoch = AtomicUsize::new(self.epoch.load(Ordering::Relaxed));
-        Self { set, batch_size: self.batch_size, shuffle: self.shuffle, epoch, device }
+        let (batch_size, shuffle, augmentation) = (self.batch_size, self.shuffle, self.augmentation.clone());
+        Self { set, batch_size, shuffle, augmentation, epoch, device }
     }
 }
 
@@ -118,7 +136,9 @@ impl DataLoader<Batch> for BatchLoader {
             Some(seed) => self.set.permuted(seed.wrapping_add((epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))),
             None => self.set.clone(),
         };
-        Box::new(BatchIterator { set, batch_size: self.batch_size, device: &self.device, done: 0, next: None })
+        let augmentation = self.augmentation.clone().map(|augmentation| (augmentation, epoch));
+        let batch_size = self.batch_size;
+        Box::new(BatchIterator { set, batch_size, augmentation, device: &self.device, done: 0, next: None })
     }
 
     fn num_items(&self) -> usize {
@@ -137,6 +157,7 @@ impl DataLoader<Batch> for BatchLoader {
 struct BatchIterator<'a> {
     set: ImageSet,
     batch_size: usize,
+    augmentation: Option<(Arc<Augmentation>, usize)>,
     device: &'a Device,
     /// Images that were handed out.
     done: usize,
@@ -148,6 +169,8 @@ struct BatchIterator<'a> {
 struct Prepared {
     set: ImageSet,
     range: Range<usize>,
+    /// With the epoch that it is for.
+    augmentation: Option<(Arc<Augmentation>, usize)>,
     progress: Mutex<Preparation>,
 }
 
@@ -160,8 +183,24 @@ enum Preparation {
 impl Prepared {
     /// The pixels and the labels.
     fn make(&self) -> (Vec<f32>, Vec<i32>) {
-        let pixels = pixels(self.range.clone().map(|i| self.set.image(i)), self.set.scale());
+        let pixels = match &self.augmentation {
+            None => pixels(self.range.clone().map(|i| self.set.image(i)), self.set.scale()),
+            Some((augmentation, epoch)) => self.variants(augmentation, *epoch),
+        };
         (pixels, self.range.clone().map(|i| i32::from(self.set.label(i))).collect())
+    }
+
+    /// The pixels of the images' variants.
+    fn variants(&self, augmentation: &Augmentation, epoch: usize) -> Vec<f32> {
+        let scale = self.set.scale();
+        let mut fields = background(self.range.len(), scale);
+        let mut variant = [0.0; PIXELS];
+        for (i, field) in self.range.clone().zip(fields.as_chunks_mut().0) {
+            let variation = augmentation.draw(epoch, self.set.index_in_data(i), self.set.label(i));
+            augmentation.render(self.set.image(i), &variation, &mut variant);
+            place(&variant, field, scale);
+        }
+        fields
     }
 
     /// Makes the data unless another thread has made it or is making it.
@@ -186,8 +225,9 @@ impl BatchIterator<'_> {
     /// The batch after those that were handed out, not made yet.
     fn following(&self) -> Option<Arc<Prepared>> {
         let range = self.done..(self.done + self.batch_size).min(self.set.len());
-        let progress = Mutex::new(Preparation::Open);
-        (!range.is_empty()).then(|| Arc::new(Prepared { set: self.set.clone(), range, progress }))
+        let (set, augmentation, progress) =
+            (self.set.clone(), self.augmentation.clone(), Mutex::new(Preparation::Open));
+        (!range.is_empty()).then(|| Arc::new(Prepared { set, range, augmentation, progress }))
     }
 }
 

@@ -65,7 +65,7 @@ fn overrides_apply_in_their_order_and_need_no_quotes() {
 #[test]
 fn wrong_files_are_refused_with_line_and_caret() {
     assert_snapshot!(complaint("seed = 1\n\n[trainig]\nepochs = 3\n", &[]), @"
-    test.toml:3:2: unknown key `trainig`, expected one of `backend`, `seed`, `operators`, `data`, `training`, `optimizer`, `schedule`, `loss`, `logging`
+    test.toml:3:2: unknown key `trainig`, expected one of `backend`, `seed`, `operators`, `data`, `augmentation`, `training`, `optimizer`, `schedule`, `loss`, `logging`
       |
     3 | [trainig]
       |  ^^^^^^^
@@ -123,7 +123,7 @@ fn wrong_files_are_refused_with_line_and_caret() {
 #[test]
 fn wrong_overrides_are_refused_by_name() {
     assert_snapshot!(complaint("", &["optimizer.learning_rat=0.1"]), @"--set optimizer.learning_rat=0.1: there is no key `learning_rat`; optimizer has: clip_norm, learning_rate, momentum, nesterov, weight_decay");
-    assert_snapshot!(complaint("", &["epochs=0.1"]), @"--set epochs=0.1: there is no key `epochs`; the config has: backend, data, logging, loss, operators, optimizer, schedule, seed, training");
+    assert_snapshot!(complaint("", &["epochs=0.1"]), @"--set epochs=0.1: there is no key `epochs`; the config has: augmentation, backend, data, logging, loss, operators, optimizer, schedule, seed, training");
     assert_snapshot!(complaint("", &["training.epochs"]), @"--set training.epochs: expected KEY=VALUE, such as optimizer.learning_rate=0.1");
     assert_snapshot!(complaint("", &["training.epochs=many"]), @r#"--set training.epochs=many: invalid type: string "many", expected a whole number from 0"#);
     assert_snapshot!(complaint("", &["training.epochs=0"]), @"--set training.epochs=0: training.epochs must be 1 to 1000000");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test fails by a panic")]
 
+mod augmentation;
 mod backends;
 mod command_line;
 mod common;
@@ -12,5 +13,6 @@ mod model;
 mod operator;
 mod page;
 mod pictures;
+mod pretrained;
 mod textbook;
 mod training;
