@@ -1,4 +1,4 @@
-//! A grid of runs: one config with all combinations of some hyperparameters, and their comparison.
+//! Many runs of one config: all combinations of some hyperparameters, several seeds, and their comparison.
 
 use std::{
     num::NonZeroU16,
@@ -64,13 +64,17 @@ pub struct Point {
     pub runs: Vec<Run>,
 }
 
-/// The mean and the standard deviation of a measurement.
+/// How a measurement is spread over several runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// The mean.
     pub mean: f64,
     /// The sample standard deviation; 0 for a single value.
     pub deviation: f64,
+    /// The smallest value.
+    pub min: f64,
+    /// The largest value.
+    pub max: f64,
 }
 
 impl Spread {
@@ -79,7 +83,8 @@ impl Spread {
         let mean = values.iter().sum::<f64>() / count;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let deviation = if values.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
-        (!values.is_empty()).then_some(Self { mean, deviation })
+        let [min, max] = [f64::min, f64::max].map(|extreme| values.iter().copied().fold(f64::NAN, extreme));
+        (!values.is_empty()).then_some(Self { mean, deviation, min, max })
     }
 }
 
@@ -100,6 +105,8 @@ pub struct PointSummary {
     pub train_loss: Option<Spread>,
     /// The fraction of C5's and F6's units that are dead, 0 to 1.
     pub dead_units: Option<Spread>,
+    /// The time that training and validation took, in seconds.
+    pub seconds: Option<Spread>,
 }
 
 impl Point {
@@ -118,6 +125,7 @@ impl Point {
             test_accuracy: spread(&|r| Some(r.test.as_ref()?.accuracy)),
             train_loss: spread(&|r| Some(r.epochs.last()?.train.loss)),
             dead_units: spread(&|r| r.dead_units.map(DeadUnits::dense)),
+            seconds: spread(&|r| Some(r.seconds)),
         }
     }
 }
@@ -129,7 +137,7 @@ pub struct Plan {
     pub config: PathBuf,
     /// Overrides for all runs, as `KEY=VALUE`.
     pub overrides: Vec<String>,
-    /// The hyperparameters, to be tried in all combinations.
+    /// The hyperparameters, to be tried in all combinations; with none, only the seeds differ.
     pub grid: Vec<Hyperparameter>,
     /// Train with the seeds from 1 to this number; `None` for the config's own seed.
     pub seeds: Option<NonZeroU16>,
@@ -180,7 +188,8 @@ impl Plan {
         let page = self.folder.join("sweep.html");
         // Runs that differ only in their seed share a colour.
         let all: Vec<Run> = points.iter().flat_map(|point| point.runs.clone()).collect();
-        let title = self.grid.iter().map(|parameter| parameter.key.as_str()).collect::<Vec<_>>().join(", ");
+        let keys = self.grid.iter().map(|parameter| parameter.key.as_str()).collect::<Vec<_>>().join(", ");
+        let title = if keys.is_empty() { "seed".to_owned() } else { keys };
         write_comparison(&title, &all, &chart(&self.grid, &points).into_iter().collect::<Vec<_>>(), &page)?;
         let summaries: Vec<PointSummary> = points.iter().map(Point::summary).collect();
         let path = self.folder.join("sweep.json");
@@ -204,12 +213,13 @@ impl Plan {
         let runs = |choice: Vec<String>| {
             let set = grid.iter().zip(&choice).map(|(parameter, value)| format!("{}={value}", parameter.key));
             let config = Config::load(&self.config, &self.overrides.iter().cloned().chain(set).collect::<Vec<_>>())?;
-            let name: Vec<String> =
+            let parts: Vec<String> =
                 grid.iter().zip(&choice).map(|(parameter, value)| format!("{}={value}", parameter.name())).collect();
-            let name = name.join(",");
-            let with_seed = |seed: u64| (format!("{name},seed={seed}"), Config { seed, ..config.clone() });
+            let name = |seed: u64| [&parts[..], &[format!("seed={seed}")]].concat().join(",");
+            let with_seed = |seed: u64| (name(seed), Config { seed, ..config.clone() });
             let planned = match self.seeds {
-                None => vec![(name.clone(), config.clone())],
+                None if parts.is_empty() => vec![with_seed(config.seed)],
+                None => vec![(parts.join(","), config.clone())],
                 Some(seeds) => (1..=seeds.get()).map(|seed| with_seed(seed.into())).collect(),
             };
             Ok((choice, planned))
@@ -277,7 +287,8 @@ mod tests {
     #[test]
     fn a_spread_has_the_sample_deviation() {
         assert_eq!(Spread::of(&[]), None);
-        assert_eq!(Spread::of(&[2.0]), Some(Spread { mean: 2.0, deviation: 0.0 }));
-        assert_eq!(Spread::of(&[1.0, 3.0]), Some(Spread { mean: 2.0, deviation: 2.0_f64.sqrt() }));
+        assert_eq!(Spread::of(&[2.0]), Some(Spread { mean: 2.0, deviation: 0.0, min: 2.0, max: 2.0 }));
+        let two = Spread { mean: 2.0, deviation: 2.0_f64.sqrt(), min: 1.0, max: 3.0 };
+        assert_eq!(Spread::of(&[1.0, 3.0]), Some(two));
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct SweepArgs {
     /// The config file, such as configs/assignment.toml
     config: PathBuf,
     /// A key and its values, such as optimizer.learning_rate=1e-5,1e-4,1e-3; can be repeated, for all combinations
-    #[arg(long, required = true, value_name = "KEY=VALUE,VALUE")]
+    #[arg(long, required_unless_present = "seeds", value_name = "KEY=VALUE,VALUE")]
     over: Vec<String>,
     /// Train each combination with the seeds 1 to N [default: the config's seed alone]
     #[arg(long, value_name = "N")]
@@ -71,16 +71,19 @@ fn table(grid: &[Hyperparameter], points: &[PointSummary], page: &Path) -> Strin
     for (parameter, width) in grid.iter().zip(&widths) {
         let _ = write!(text, "{:<width$}  ", parameter.key);
     }
-    text += "runs  diverged        validation              test  train loss  dead units\n";
+    text +=
+        "runs  diverged        validation              test    lowest to highest  train loss  dead units  seconds\n";
     for point in points {
         for (value, width) in point.values.iter().zip(&widths) {
             let _ = write!(text, "{value:<width$}  ");
         }
         let loss = point.train_loss.map_or("-".to_owned(), |loss| format!("{:.4}", loss.mean));
+        let range = point.test_accuracy.map_or("-".to_owned(), |s| format!("{} to {}", percent(s.min), percent(s.max)));
+        let seconds = point.seconds.map_or("-".to_owned(), |seconds| format!("{:.1}", seconds.mean));
         let dead = point.dead_units.map_or("-".to_owned(), |dead| format!("{:.0} %", dead.mean * 100.0));
         let _ = writeln!(
             text,
-            "{:>4}  {:>8}  {:>16}  {:>16}  {loss:>10}  {dead:>10}",
+            "{:>4}  {:>8}  {:>16}  {:>16}  {range:>19}  {loss:>10}  {dead:>10}  {seconds:>7}",
             point.runs,
             point.diverged,
             spread(point.valid_accuracy, point.runs - point.diverged),
