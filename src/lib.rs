@@ -21,6 +21,8 @@
 //! - [`run`]: a whole run: prepare, train, test, write the page.
 //! - [`sweep`]: runs over a grid of hyperparameters.
 //! - [`mod@bench`]: the speed of each backend.
+//! - [`scenes`]: pictures of digits as people make them, generated.
+//! - [`picture_bench`]: how well such pictures are read.
 //! - [`cli`]: the commands of the binary.
 
 pub mod artifacts;
@@ -38,8 +40,10 @@ pub mod model;
 pub mod page;
 pub mod panics;
 pub mod picture;
+pub mod picture_bench;
 pub mod report;
 pub mod run;
+pub mod scenes;
 pub mod sweep;
 pub mod terminal;
 mod threads;

@@ -1,0 +1,202 @@
+//! How well a reader reads pictures as people make them: generated scenes, counted for each kind.
+
+use std::fmt::Write;
+
+use image::DynamicImage;
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::{
+    data::ImageSet,
+    scenes::{Kind, draw, kinds},
+};
+
+/// What a reader says about a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It shows this digit.
+    Digit {
+        /// The digit, 0 to 9.
+        digit: usize,
+        /// Whether the reader is sure.
+        sure: bool,
+    },
+    /// It shows no digit.
+    Refused,
+}
+
+/// How a reader did on the pictures of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KindResult {
+    /// The kind's name.
+    pub kind: &'static str,
+    /// Whether pictures of this kind show a digit.
+    pub shows_digit: bool,
+    /// Whether the reader was not tuned on this kind.
+    pub held_out: bool,
+    /// The number of pictures.
+    pub pictures: usize,
+    /// The digit is right, whether sure or not. 0 where no digit is shown.
+    pub right: usize,
+    /// The answer is a digit, right or wrong, that the reader is not sure of.
+    pub unsure: usize,
+    /// The answer is that no digit is shown.
+    pub refused: usize,
+    /// The answer is a wrong digit that the reader is sure of, or any such digit where none is shown.
+    pub wrong_and_sure: usize,
+}
+
+impl KindResult {
+    fn new(kind: &'static str, shows_digit: bool, held_out: bool) -> Self {
+        Self { kind, shows_digit, held_out, pictures: 0, right: 0, unsure: 0, refused: 0, wrong_and_sure: 0 }
+    }
+
+    fn count(&mut self, label: usize, verdict: Verdict) {
+        self.pictures += 1;
+        match verdict {
+            Verdict::Refused => self.refused += 1,
+            Verdict::Digit { digit, sure } => {
+                let right = self.shows_digit && digit == label;
+                self.right += usize::from(right);
+                self.unsure += usize::from(!sure);
+                self.wrong_and_sure += usize::from(sure && !right);
+            }
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.pictures += other.pictures;
+        self.right += other.right;
+        self.unsure += other.unsure;
+        self.refused += other.refused;
+        self.wrong_and_sure += other.wrong_and_sure;
+    }
+}
+
+/// Draws `per_kind` pictures of each kind from randomly chosen images, and has them read on all threads. Each picture
+/// depends on the seed, its kind's name, and its number alone.
+pub fn read_all(
+    reader: impl Fn(&DynamicImage) -> Verdict + Sync,
+    images: &ImageSet,
+    per_kind: usize,
+    seed: u64,
+) -> Vec<KindResult> {
+    let read = |kind: &Kind, number: usize| {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(picture_seed(seed, kind.name, number));
+        let index = random.random_range(0..images.len());
+        let digit = images.image(index).as_array()?;
+        Some((usize::from(images.label(index)), reader(&draw(kind, digit, &mut random))))
+    };
+    let per_kind = if images.is_empty() { 0 } else { per_kind };
+    let result = |kind: &Kind| {
+        let mut result = KindResult::new(kind.name, kind.shows_digit, kind.held_out);
+        let verdicts: Vec<_> = (0..per_kind).into_par_iter().filter_map(|number| read(kind, number)).collect();
+        for (label, verdict) in verdicts {
+            result.count(label, verdict);
+        }
+        result
+    };
+    kinds().iter().map(result).collect()
+}
+
+/// A seed from everything that a picture depends on.
+///
+/// Source: the hash function FNV-1a, <http://www.isthe.com/chongo/tech/comp/fnv/>
+fn picture_seed(seed: u64, kind: &str, number: usize) -> u64 {
+    let bytes = seed.to_le_bytes().into_iter().chain((number as u64).to_le_bytes()).chain(kind.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// The sums over the kinds with a digit that a reader may be tuned on, over those that are held out, and over both
+/// sorts of kinds without a digit.
+#[must_use]
+pub fn sums(results: &[KindResult]) -> [KindResult; 4] {
+    [
+        ("digits, tuned on", true, false),
+        ("digits, held out", true, true),
+        ("no digit, tuned on", false, false),
+        ("no digit, held out", false, true),
+    ]
+    .map(|(name, shows_digit, held_out)| {
+        let mut sum = KindResult::new(name, shows_digit, held_out);
+        results.iter().filter(|r| r.shows_digit == shows_digit && r.held_out == held_out).for_each(|r| sum.add(r));
+        sum
+    })
+}
+
+/// The results as a table for people: each group's kinds and its sum, in percent.
+#[must_use]
+pub fn table(results: &[KindResult]) -> String {
+    let mut text = format!("{:<22}  pictures   right   refused   unsure   wrong and sure\n", "");
+    for sum in sums(results) {
+        let group = results.iter().filter(|r| r.shows_digit == sum.shows_digit && r.held_out == sum.held_out);
+        text.push('\n');
+        for result in group.chain([&sum]) {
+            let percent = |count: usize| 100.0 * count as f64 / result.pictures.max(1) as f64;
+            let right = if result.shows_digit { format!("{:.1} %", percent(result.right)) } else { String::new() };
+            let _ = writeln!(
+                text,
+                "{:<22}  {:>8} {right:>8}  {:>6.1} %  {:>5.1} %  {:>13.1} %",
+                result.kind,
+                result.pictures,
+                percent(result.refused),
+                percent(result.unsure),
+                percent(result.wrong_and_sure),
+            );
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::PIXELS;
+
+    fn images() -> ImageSet {
+        let stroke: Vec<u8> =
+            (0..PIXELS).map(|i| if (12..16).contains(&(i % 28)) && i > 140 && i < 640 { 255 } else { 0 }).collect();
+        ImageSet::new(stroke, vec![1]).unwrap()
+    }
+
+    #[test]
+    fn verdicts_are_counted() {
+        let mut result = KindResult::new("plain", true, false);
+        result.count(1, Verdict::Digit { digit: 1, sure: true });
+        result.count(1, Verdict::Digit { digit: 1, sure: false });
+        result.count(1, Verdict::Digit { digit: 7, sure: false });
+        result.count(1, Verdict::Digit { digit: 7, sure: true });
+        result.count(1, Verdict::Refused);
+        let counts = (result.pictures, result.right, result.unsure, result.refused, result.wrong_and_sure);
+        assert_eq!(counts, (5, 2, 2, 1, 1));
+        let mut result = KindResult::new("letter", false, false);
+        result.count(1, Verdict::Digit { digit: 1, sure: true });
+        assert_eq!((result.right, result.wrong_and_sure), (0, 1));
+    }
+
+    #[test]
+    fn results_depend_on_the_seed_alone() {
+        // A reader that tells pictures apart by their size.
+        let reader = |picture: &DynamicImage| Verdict::Digit {
+            digit: picture.width() as usize % 10,
+            sure: picture.height().is_multiple_of(2),
+        };
+        let first = read_all(reader, &images(), 1, 5);
+        assert_eq!(first, read_all(reader, &images(), 1, 5));
+        assert_ne!(first, read_all(reader, &images(), 1, 6));
+        assert_eq!(first.len(), kinds().len());
+        assert!(first.iter().all(|result| result.pictures == 1));
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_kind_and_each_sum() {
+        let results = read_all(|_| Verdict::Refused, &images(), 1, 1);
+        let table = table(&results);
+        assert_eq!(table.lines().filter(|line| line.contains('%')).count(), kinds().len() + 4);
+        assert!(
+            table.contains("digits, held out              11    0.0 %   100.0 %    0.0 %            0.0 %"),
+            "{table}"
+        );
+    }
+}
