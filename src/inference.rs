@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
@@ -12,7 +13,8 @@ use crate::{
     config::Config,
     data::{CLASSES, PIXELS, images_tensor},
     model::{LeNet5, rows},
-    picture::read_picture,
+    picture::{Bounds, SHOWS_NOTHING, open},
+    reading::{Reading, read},
 };
 
 /// A trained net, and the settings that it was trained with.
@@ -64,21 +66,25 @@ impl Trained {
         rows(self.net.probabilities(images_tensor(images, self.config.data.scale, &self.device)))
     }
 
-    /// Classifies picture files; each has its own result.
+    /// Classifies picture files, several at a time; each has its own result.
     ///
     /// # Errors
     /// The device fails.
     pub fn predict(&self, paths: &[PathBuf]) -> Result<Vec<Result<Prediction>>> {
-        paths
-            .iter()
-            .map(|path| match read_picture(path) {
-                Err(error) => Ok(Err(error)),
-                Ok(image) => {
-                    let probabilities = self.probabilities(&[image])?;
-                    Ok(Ok(Prediction::new(path.clone(), &probabilities[0])))
-                }
-            })
-            .collect()
+        paths.par_iter().map(|path| self.predict_one(path)).collect()
+    }
+
+    fn predict_one(&self, path: &Path) -> Result<Result<Prediction>> {
+        let picture = match open(path) {
+            Ok(picture) => picture,
+            Err(error) => return Ok(Err(error)),
+        };
+        let reading = read(&self.net, self.config.data.scale, &self.device, &picture)?;
+        let path = path.to_owned();
+        Ok(match reading {
+            Some(reading) => Ok(Prediction::new(path, &reading)),
+            None => Err(Error::Picture { path, reason: SHOWS_NOTHING.into() }),
+        })
     }
 }
 
@@ -92,6 +98,10 @@ pub struct Prediction {
     pub digit: usize,
     /// Its probability, 0 to 1.
     pub probability: f32,
+    /// How much of a digit the net sees, whichever it is: ln Σ exp(logit).
+    pub energy: f32,
+    /// Where the digit is in the picture, in its pixels.
+    pub bounds: Bounds,
     /// All digits, the most likely first.
     pub ranking: Vec<RankedDigit>,
 }
@@ -111,10 +121,11 @@ pub struct RankedDigit {
 }
 
 impl Prediction {
-    fn new(path: PathBuf, probabilities: &[f32; CLASSES]) -> Self {
+    fn new(path: PathBuf, reading: &Reading) -> Self {
         let mut ranking: Vec<RankedDigit> =
-            probabilities.iter().enumerate().map(|(digit, p)| RankedDigit { digit, probability: *p }).collect();
+            reading.probabilities.iter().enumerate().map(|(digit, p)| RankedDigit { digit, probability: *p }).collect();
         ranking.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-        Self { path, digit: ranking[0].digit, probability: ranking[0].probability, ranking }
+        let Reading { digit, probability, energy, bounds, .. } = *reading;
+        Self { path, digit, probability, energy, bounds, ranking }
     }
 }

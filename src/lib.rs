@@ -15,7 +15,8 @@
 //! - [`report`]: what a run measured, as in `report.json`.
 //! - [`artifacts`]: the files in a run's folder.
 //! - [`training`]: Burn's learner, with our step, metrics, optimizer, scheduler, recorder and display.
-//! - [`picture`]: from any picture of a digit to an image in MNIST's format.
+//! - [`picture`]: from any picture of a digit to images in MNIST's format: candidates for what it shows.
+//! - [`reading`]: the net decides between them.
 //! - [`inference`]: from a trained run and pictures to digits.
 //! - [`page`]: a run, or a comparison of several, as an HTML page.
 //! - [`run`]: a whole run: prepare, train, test, write the page.
@@ -41,6 +42,7 @@ pub mod page;
 pub mod panics;
 pub mod picture;
 pub mod picture_bench;
+pub mod reading;
 pub mod report;
 pub mod run;
 pub mod scenes;

@@ -1,28 +1,34 @@
-//! From any picture of a digit to an image in MNIST's format.
+//! From any picture of a digit to images in MNIST's format.
 //!
 //! - `decode`: files.
-//! - `plane`: grey pictures as numbers.
-//! - `foreground`: how much each pixel belongs to the foreground.
+//! - `plane`, `resize`, `filters`: grey pictures as numbers.
+//! - `foreground`: how much each pixel belongs to the foreground, in several ways.
 //! - `components`: connected components.
 //! - `framing`: the digit in 28x28 pixels, as in MNIST.
+//! - `candidates`: the ways to read a picture. [`crate::reading`] decides between them.
 
+mod candidates;
 mod components;
 mod decode;
+mod filters;
 mod foreground;
 mod framing;
 mod plane;
+mod resize;
 
 use std::path::Path;
 
 use image::DynamicImage;
 
-pub use self::decode::open;
-use self::{
-    foreground::foreground,
-    framing::{centre, digit},
-    plane::{brightness, shrink},
+pub use self::{
+    candidates::{Candidate, candidates},
+    decode::open,
+    plane::Bounds,
 };
 use crate::{Error, Result, data::PIXELS};
+
+/// What is said of a picture that shows nothing.
+pub const SHOWS_NOTHING: &str = "shows nothing: it is a single shade all over";
 
 /// Reads a picture file (PNG, JPEG, BMP, GIF or PNM, of any size, in colour or grey, dark on light or light on dark) as
 /// an image in MNIST's format: 784 pixels from 0 (background) to 255 (foreground), row by row.
@@ -33,16 +39,11 @@ pub fn read_picture(path: &Path) -> Result<[u8; PIXELS]> {
     normalize(&open(path)?).map_err(|reason| Error::Picture { path: path.to_owned(), reason: reason.into() })
 }
 
-/// Converts a picture of a digit to MNIST's format: 784 pixels from 0 to 255, row by row.
+/// Converts a picture of a digit to MNIST's format in the plain way: against the shade of its border. 784 pixels from 0
+/// to 255, row by row.
 ///
 /// # Errors
 /// The picture shows nothing.
 pub fn normalize(picture: &DynamicImage) -> std::result::Result<[u8; PIXELS], &'static str> {
-    // A drawing on a transparent background is seen on white or, if it is itself white, on black.
-    let backgrounds: &[f32] = if picture.color().has_alpha() { &[1.0, 0.0] } else { &[1.0] };
-    let foreground = backgrounds
-        .iter()
-        .find_map(|background| foreground(&shrink(&brightness(picture, *background))))
-        .ok_or("shows nothing: it is a single shade all over")?;
-    Ok(centre(&digit(&foreground)))
+    candidates::plain(picture).map(|candidate| candidate.image).ok_or(SHOWS_NOTHING)
 }

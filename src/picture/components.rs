@@ -1,36 +1,92 @@
-//! Connected components.
+//! Connected components of the foreground: pixels that touch at a side or at a corner.
+//!
+//! Source: two passes over runs of pixels, with union-find: He, Chao and Suzuki, "A run-based two-scan labeling
+//! algorithm", IEEE Transactions on Image Processing 17 (2008), section III.
 
-use super::plane::Plane;
+use super::plane::{Bounds, Plane};
 
 /// Pixels with at least this much foreground, out of 1, belong to a connected component.
-const FOREGROUND_THRESHOLD: f32 = 0.3;
+pub(super) const FOREGROUND_THRESHOLD: f32 = 0.3;
 
-/// Labels the connected components of the foreground from 1 (0 is background): each pixel's label, and how many there
-/// are.
-pub(super) fn components(foreground: &Plane) -> (Vec<usize>, usize) {
-    let (w, h) = (foreground.width() as usize, foreground.height() as usize);
-    let is_foreground: Vec<bool> = foreground.pixels().map(|p| p[0] >= FOREGROUND_THRESHOLD).collect();
-    let (mut labels, mut count) = (vec![0; w * h], 0);
-    let mut open = Vec::new();
-    for start in 0..w * h {
-        if !is_foreground[start] || labels[start] > 0 {
-            continue;
-        }
-        count += 1;
-        labels[start] = count;
-        open.push(start);
-        while let Some(at) = open.pop() {
-            let (x, y) = (at % w, at / w);
-            for ny in y.saturating_sub(1)..=(y + 1).min(h - 1) {
-                for nx in x.saturating_sub(1)..=(x + 1).min(w - 1) {
-                    let next = ny * w + nx;
-                    if is_foreground[next] && labels[next] == 0 {
-                        labels[next] = count;
-                        open.push(next);
-                    }
+/// Neighbouring foreground pixels of a row: from `start` to before `end`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    pub y: usize,
+    pub start: usize,
+    pub end: usize,
+    /// The index of its component.
+    pub component: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Component {
+    pub bounds: Bounds,
+    pub pixels: usize,
+    /// The sum of its pixels' values.
+    pub mass: f32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Components {
+    pub runs: Vec<Run>,
+    pub list: Vec<Component>,
+}
+
+impl Components {
+    pub fn of(plane: &Plane) -> Self {
+        let mut runs: Vec<Run> = Vec::new();
+        // The parent of each run in the union-find forest.
+        let mut parents: Vec<usize> = Vec::new();
+        let mut above = 0..0;
+        for (y, row) in plane.rows().enumerate() {
+            let first = runs.len();
+            let mut candidates = above.start;
+            let mut x = 0;
+            while let Some(gap) = row[x..].iter().position(|v| *v >= FOREGROUND_THRESHOLD) {
+                let start = x + gap;
+                let end = row[start..].iter().position(|v| *v < FOREGROUND_THRESHOLD).map_or(row.len(), |n| start + n);
+                let this = runs.len();
+                runs.push(Run { y, start, end, component: 0 });
+                parents.push(this);
+                while candidates < above.end && runs[candidates].end < start {
+                    candidates += 1;
                 }
+                // The last one that touches this run may touch the next one, too.
+                for other in (candidates..above.end).take_while(|other| runs[*other].start <= end) {
+                    let (a, b) = (root(&mut parents, other), root(&mut parents, this));
+                    parents[a.max(b)] = a.min(b);
+                }
+                x = end;
+            }
+            above = first..runs.len();
+        }
+        let mut list: Vec<Component> = Vec::new();
+        for i in 0..runs.len() {
+            let Run { y, start, end, .. } = runs[i];
+            let bounds = Bounds { left: start, top: y, width: end - start, height: 1 };
+            let mass = plane.values[y * plane.width + start..y * plane.width + end].iter().sum();
+            let part = Component { bounds, pixels: end - start, mass };
+            // A root comes before all others of its tree.
+            let root = root(&mut parents, i);
+            if root == i {
+                runs[i].component = list.len();
+                list.push(part);
+            } else {
+                runs[i].component = runs[root].component;
+                let whole = &mut list[runs[i].component];
+                whole.bounds = whole.bounds.union(bounds);
+                whole.pixels += part.pixels;
+                whole.mass += mass;
             }
         }
+        Self { runs, list }
     }
-    (labels, count)
+}
+
+fn root(parents: &mut [usize], mut run: usize) -> usize {
+    while parents[run] != run {
+        parents[run] = parents[parents[run]];
+        run = parents[run];
+    }
+    run
 }

@@ -9,61 +9,100 @@
     reason = "sides are bounded, brightness is between 0 and 1"
 )]
 
-use image::imageops::{FilterType, crop_imm, resize};
-
-use super::{components::components, plane::Plane};
+use super::{
+    components::FOREGROUND_THRESHOLD,
+    filters::dilation,
+    plane::{Bounds, Plane},
+    resize::resize,
+};
 use crate::data::{IMAGE_SIDE, PIXELS};
 
 /// The longer side of a digit in MNIST, in pixels.
-const DIGIT_SIDE: u32 = 20;
-/// A component whose mass is less than this fraction of the largest one's is a speck, not part of the digit.
-const MIN_COMPONENT: f32 = 0.05;
+const DIGIT_SIDE: usize = 20;
+/// Strokes thinner than this, in pixels of a digit of 20, grow pale in MNIST's format: there they are two to three wide.
+const STROKE: f32 = 2.0;
+/// Strokes are measured and thickened on this many times MNIST's size.
+const FINE: usize = 4;
 
-/// The digit without specks, cropped and fitted into 20x20.
-pub(super) fn digit(foreground: &Plane) -> Plane {
-    let (components, count) = components(foreground);
-    let mut mass = vec![0.0_f32; count + 1];
-    for (component, pixel) in components.iter().zip(foreground.pixels()) {
-        mass[*component] += pixel[0];
+/// The part of a plane that holds the digit, in MNIST's format.
+pub(super) fn frame(foreground: &Plane, digit: Bounds) -> [u8; PIXELS] {
+    let mut fitted = fit(foreground, digit, DIGIT_SIDE);
+    // Resizing makes thin strokes paler, but MNIST's digits reach 255.
+    let strongest = fitted.max().max(f32::MIN_POSITIVE);
+    fitted.values.iter_mut().for_each(|value| *value /= strongest);
+    centre(&fitted)
+}
+
+/// The same with strokes of two pixels; `None` where they are as wide already.
+pub(super) fn frame_thickened(foreground: &Plane, digit: Bounds) -> Option<[u8; PIXELS]> {
+    let fine = fit(foreground, digit, DIGIT_SIDE * FINE);
+    let strongest = fine.max().max(f32::MIN_POSITIVE);
+    let missing = STROKE * FINE as f32 - stroke_width(&fine, FOREGROUND_THRESHOLD * strongest);
+    let radius = (missing / 2.0).round();
+    if radius < 1.0 {
+        return None;
     }
-    mass[0] = 0.0;
-    let min_mass = MIN_COMPONENT * mass.iter().copied().fold(0.0, f32::max);
-    let (w, h) = foreground.dimensions();
-    let (mut left, mut top, mut right, mut bottom) = (w, h, 0, 0);
-    for ((x, y, _), component) in foreground.enumerate_pixels().zip(&components) {
-        if *component > 0 && mass[*component] >= min_mass {
-            (left, top, right, bottom) = (left.min(x), top.min(y), right.max(x), bottom.max(y));
+    let radius = radius as usize;
+    let mut wide = Plane { width: fine.width + 2 * radius, height: fine.height + 2 * radius, values: Vec::new() };
+    wide.values = vec![0.0; wide.width * wide.height];
+    for (y, row) in fine.rows().enumerate() {
+        let start = (y + radius) * wide.width + radius;
+        for (out, value) in wide.values[start..start + fine.width].iter_mut().zip(row) {
+            *out = value / strongest;
         }
     }
-    let (width, height) = (right - left + 1, bottom - top + 1);
-    let cut = crop_imm(foreground, left, top, width, height).to_image();
-    let longer = width.max(height);
-    let side = |side: u32| ((side * DIGIT_SIDE + longer / 2) / longer).clamp(1, DIGIT_SIDE);
-    let mut fitted = resize(&cut, side(width), side(height), FilterType::Triangle);
-    // Resizing makes thin strokes paler, but MNIST's digits reach 255.
-    let strongest = fitted.pixels().map(|p| p[0]).fold(f32::MIN_POSITIVE, f32::max);
-    for pixel in fitted.pixels_mut() {
-        pixel[0] /= strongest;
+    let thick = dilation(&wide, radius);
+    Some(frame(&thick, thick.bounds()))
+}
+
+/// The mean width of strokes, in pixels: twice the area over the perimeter.
+fn stroke_width(plane: &Plane, threshold: f32) -> f32 {
+    let is_stroke = |value: &f32| *value >= threshold;
+    let (mut area, mut edges) = (0_u32, 0_u32);
+    let mut above: &[f32] = &[];
+    for row in plane.rows() {
+        area += row.iter().filter(|v| is_stroke(v)).count() as u32;
+        edges += row.windows(2).filter(|pair| is_stroke(&pair[0]) != is_stroke(&pair[1])).count() as u32;
+        edges += row.first().into_iter().chain(row.last()).filter(|v| is_stroke(v)).count() as u32;
+        edges += if above.is_empty() {
+            row.iter().filter(|v| is_stroke(v)).count() as u32
+        } else {
+            row.iter().zip(above).filter(|(a, b)| is_stroke(a) != is_stroke(b)).count() as u32
+        };
+        above = row;
     }
-    fitted
+    edges += above.iter().filter(|v| is_stroke(v)).count() as u32;
+    // A staircase of pixels is 4/π times as long as the line that it follows, on average over all directions.
+    2.0 * area as f32 / (edges as f32 * std::f32::consts::FRAC_PI_4).max(1.0)
+}
+
+/// Resizes to a longer side of `side` pixels.
+fn fit(plane: &Plane, part: Bounds, side: usize) -> Plane {
+    let longer = part.longer();
+    let fitted = |length: usize| ((length * side + longer / 2) / longer).clamp(1, side);
+    resize(plane, part, fitted(part.width), fitted(part.height))
 }
 
 /// Places a digit in 28x28 pixels with its centre of mass in the centre, or as near as its edges allow.
-pub(super) fn centre(digit: &Plane) -> [u8; PIXELS] {
+fn centre(digit: &Plane) -> [u8; PIXELS] {
     let (mut sum, mut sum_x, mut sum_y) = (0.0, 0.0, 0.0);
-    for (x, y, pixel) in digit.enumerate_pixels() {
-        sum += pixel[0];
-        sum_x += pixel[0] * x as f32;
-        sum_y += pixel[0] * y as f32;
+    for (y, row) in digit.rows().enumerate() {
+        for (x, value) in row.iter().enumerate() {
+            sum += value;
+            sum_x += value * x as f32;
+            sum_y += value * y as f32;
+        }
     }
     let middle = IMAGE_SIDE as f32 / 2.0;
-    let offset = |moment: f32, side: u32| {
-        (middle - moment / sum.max(f32::MIN_POSITIVE)).round().clamp(0.0, (IMAGE_SIDE as u32 - side) as f32) as usize
+    let offset = |moment: f32, side: usize| {
+        (middle - moment / sum.max(f32::MIN_POSITIVE)).round().clamp(0.0, (IMAGE_SIDE - side) as f32) as usize
     };
-    let (left, top) = (offset(sum_x, digit.width()), offset(sum_y, digit.height()));
+    let (left, top) = (offset(sum_x, digit.width), offset(sum_y, digit.height));
     let mut field = [0; PIXELS];
-    for (x, y, pixel) in digit.enumerate_pixels() {
-        field[(top + y as usize) * IMAGE_SIDE + left + x as usize] = (pixel[0].clamp(0.0, 1.0) * 255.0).round() as u8;
+    for (row, line) in digit.rows().zip(field.chunks_exact_mut(IMAGE_SIDE).skip(top)) {
+        for (value, pixel) in row.iter().zip(&mut line[left..]) {
+            *pixel = (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+        }
     }
     field
 }

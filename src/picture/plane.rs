@@ -3,37 +3,171 @@
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "sides are bounded, brightness is between 0 and 1"
+    reason = "sides are bounded, values are between 0 and 1"
 )]
 
-use image::{
-    DynamicImage, ImageBuffer, Luma,
-    imageops::{FilterType, resize},
-};
+use image::DynamicImage;
+use serde::Serialize;
 
-/// A grey picture with values from 0 to 1: brightness, or how much a pixel belongs to the foreground.
-pub(super) type Plane = ImageBuffer<Luma<f32>, Vec<f32>>;
+use super::resize::resize;
 
 /// Larger pictures are first reduced to this longer side, in pixels: finer detail is noise here.
-const WORKING_SIDE: u32 = 400;
+const WORKING_SIDE: usize = 400;
+/// Values that are added, or compared, at once.
+const LANES: usize = 16;
 
-/// The brightness of a picture, 0 to 1, where `background` shows through transparent pixels.
-pub(super) fn brightness(picture: &DynamicImage, background: f32) -> Plane {
-    let picture = picture.to_luma_alpha32f();
-    Plane::from_fn(picture.width(), picture.height(), |x, y| {
-        // A floating-point picture may hold any value.
-        let [luma, alpha] = picture.get_pixel(x, y).0.map(|v| if v.is_nan() { 0.0 } else { v.clamp(0.0, 1.0) });
-        Luma([luma * alpha + background * (1.0 - alpha)])
-    })
+/// A grey picture with values from 0 to 1, row by row: brightness, or how much a pixel belongs to the foreground.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Plane {
+    pub width: usize,
+    pub height: usize,
+    pub values: Vec<f32>,
 }
 
-pub(super) fn shrink(plane: &Plane) -> Plane {
-    let longer = plane.width().max(plane.height());
-    if longer <= WORKING_SIDE {
-        return plane.clone();
+/// A rectangle of pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Bounds {
+    /// Pixels to the left of it.
+    pub left: usize,
+    /// Pixels above it.
+    pub top: usize,
+    /// In pixels, at least 1.
+    pub width: usize,
+    /// In pixels, at least 1.
+    pub height: usize,
+}
+
+impl Bounds {
+    /// The longer side, in pixels.
+    pub(super) fn longer(self) -> usize {
+        self.width.max(self.height)
     }
-    let side = |side: u32| (u64::from(side) * u64::from(WORKING_SIDE) / u64::from(longer)).max(1) as u32;
-    resize(plane, side(plane.width()), side(plane.height()), FilterType::Triangle)
+
+    /// The smallest rectangle around both.
+    pub(super) fn union(self, other: Self) -> Self {
+        let (left, top) = (self.left.min(other.left), self.top.min(other.top));
+        let right = (self.left + self.width).max(other.left + other.width);
+        let bottom = (self.top + self.height).max(other.top + other.height);
+        Self { left, top, width: right - left, height: bottom - top }
+    }
+
+    /// The same rectangle in a picture that this one's is a copy of: from `origin`, reduced by `scale`.
+    pub(super) fn within(self, origin: (usize, usize), scale: f32, (width, height): (usize, usize)) -> Self {
+        let low = |at: usize, from: usize, end: usize| (((at + from) as f32 * scale) as usize).min(end - 1);
+        let high = |at: usize, from: usize, end: usize| (((at + from) as f32 * scale).ceil() as usize).clamp(1, end);
+        let (left, top) = (low(self.left, origin.0, width), low(self.top, origin.1, height));
+        let right = high(self.left + self.width, origin.0, width).max(left + 1);
+        let bottom = high(self.top + self.height, origin.1, height).max(top + 1);
+        Self { left, top, width: right - left, height: bottom - top }
+    }
+}
+
+impl Plane {
+    /// All of it.
+    pub fn bounds(&self) -> Bounds {
+        Bounds { left: 0, top: 0, width: self.width, height: self.height }
+    }
+
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.width)
+    }
+
+    /// A row's values within `bounds`; `y` counts from its top.
+    pub fn row_within(&self, bounds: Bounds, y: usize) -> &[f32] {
+        let start = (bounds.top + y) * self.width + bounds.left;
+        &self.values[start..start + bounds.width]
+    }
+
+    pub fn crop(&self, bounds: Bounds) -> Self {
+        let values = (0..bounds.height).flat_map(|y| self.row_within(bounds, y)).copied().collect();
+        Self { width: bounds.width, height: bounds.height, values }
+    }
+
+    pub fn map(&self, f: impl Fn(f32) -> f32) -> Self {
+        Self { values: self.values.iter().map(|v| f(*v)).collect(), ..*self }
+    }
+
+    /// Combines the values of two planes of one size.
+    pub fn zip_map(&self, other: &Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self { values: self.values.iter().zip(&other.values).map(|(a, b)| f(*a, *b)).collect(), ..*self }
+    }
+
+    /// The sum of `f` over all pixels.
+    pub fn sum(&self, f: impl Fn(f32) -> f32) -> f32 {
+        // In lanes, since the compiler may not reorder a sum of floats.
+        let (chunks, rest) = self.values.as_chunks::<LANES>();
+        let mut lanes = [0.0; LANES];
+        for chunk in chunks {
+            for (lane, value) in lanes.iter_mut().zip(chunk) {
+                *lane += f(*value);
+            }
+        }
+        lanes.iter().sum::<f32>() + rest.iter().map(|v| f(*v)).sum::<f32>()
+    }
+
+    /// The largest value, or 0.
+    pub fn max(&self) -> f32 {
+        let (chunks, rest) = self.values.as_chunks::<LANES>();
+        let mut lanes = [0.0; LANES];
+        for chunk in chunks {
+            for (lane, value) in lanes.iter_mut().zip(chunk) {
+                *lane = if *value > *lane { *value } else { *lane };
+            }
+        }
+        lanes.iter().chain(rest).copied().fold(0.0, f32::max)
+    }
+
+    /// What is above `floor`, stretched to 0 to 1.
+    pub fn stretched(&self, floor: f32) -> Self {
+        let scale = 1.0 / (1.0 - floor);
+        self.map(|value| ((value - floor) * scale).max(0.0))
+    }
+
+    /// The plane, reduced to at most this longer side, in pixels.
+    pub fn shrunk(&self, side: usize) -> Self {
+        let longer = self.width.max(self.height);
+        if longer <= side {
+            return self.clone();
+        }
+        let reduced = |length: usize| (length * side / longer).max(1);
+        resize(self, self.bounds(), reduced(self.width), reduced(self.height))
+    }
+}
+
+/// The brightness of a picture, where `background` shows through transparent pixels; reduced to 400 pixels.
+pub(super) fn brightness(picture: &DynamicImage, background: f32) -> Plane {
+    let [colour_range, alpha_range] = used_range(picture);
+    let pixels = picture.to_luma_alpha32f();
+    let values = pixels.pixels().map(|pixel| {
+        let [luma, alpha] = pixel.0;
+        // A floating-point picture may hold any value.
+        let [luma, alpha] =
+            [luma / colour_range, alpha / alpha_range].map(|v| if v.is_nan() { 0.0 } else { v.clamp(0.0, 1.0) });
+        luma * alpha + background * (1.0 - alpha)
+    });
+    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
+    Plane { width, height, values: values.collect() }.shrunk(WORKING_SIDE)
+}
+
+/// The part of the range that colours and alpha use in a picture of 16 bits: cameras and scanners store 10 or 12 bits in
+/// them. It is the smallest 2^k - 1 that holds all values, out of 65,535.
+fn used_range(picture: &DynamicImage) -> [f32; 2] {
+    let (samples, channels) = match picture {
+        DynamicImage::ImageLuma16(image) => (image.as_raw(), 1),
+        DynamicImage::ImageLumaA16(image) => (image.as_raw(), 2),
+        DynamicImage::ImageRgb16(image) => (image.as_raw(), 3),
+        DynamicImage::ImageRgba16(image) => (image.as_raw(), 4),
+        _ => return [1.0; 2],
+    };
+    let colours = if picture.color().has_alpha() { channels - 1 } else { channels };
+    let mut largest = [0; 2];
+    for pixel in samples.chunks_exact(channels) {
+        let (colour, alpha) = pixel.split_at(colours);
+        largest[0] = colour.iter().copied().fold(largest[0], u16::max);
+        largest[1] = alpha.iter().copied().fold(largest[1], u16::max);
+    }
+    // Below eight bits it is a dark picture rather than a narrow one.
+    largest.map(|largest| f32::from(u16::MAX >> largest.max(0xff).leading_zeros()) / f32::from(u16::MAX))
 }
 
 pub(super) fn median(values: &mut [f32]) -> f32 {

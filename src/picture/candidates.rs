@@ -1,0 +1,237 @@
+//! Candidate readings of a picture: where the digit may be, and what of the picture belongs to it.
+//!
+//! No rule for cleaning a picture is right for all of them, so there are many candidates, and the net that reads them
+//! tells which ones look like a digit. Source: segmentation driven by the recognizer, `LeCun` et al. (1998), sections IV
+//! and V, <http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf>.
+
+#![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sides are bounded")]
+
+use std::collections::HashMap;
+
+use image::DynamicImage;
+
+use super::{
+    components::{Component, Components},
+    foreground::{by_border, by_local_background, otsu},
+    framing::{frame, frame_thickened},
+    plane::{Bounds, Plane, brightness},
+};
+use crate::data::PIXELS;
+
+/// Pictures with a shorter longer side, in pixels, are cut out already: they have the plain candidate alone.
+const MIN_SIDE: usize = 60;
+/// A component whose mass is less than this fraction of the largest one's is a speck, not part of the digit.
+const MIN_COMPONENT: f32 = 0.05;
+/// Frames are at least this large, as a fraction of each side, and at most this full, as a fraction of their area.
+const FRAME: (f32, f32) = (0.6, 0.25);
+/// Lines are at least this long and at most this thick, as fractions of the sides.
+const LINE: (f32, f32) = (0.5, 0.08);
+/// The parts in the middle of the picture that are looked at on their own, as fractions of the sides.
+const WINDOWS: [f32; 2] = [0.8, 0.6];
+/// A sheet is looked for on a copy with this longer side, in pixels.
+const SHEET_SIDE: usize = 100;
+/// A sheet's bounds cover between these fractions of the picture.
+const SHEET_AREA: (f32, f32) = (0.1, 0.95);
+/// A digit's longer side is at least this long, in pixels of at most 400.
+const MIN_DIGIT: usize = 6;
+
+/// One way to read a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// In MNIST's format: 0 (background) to 255 (foreground), row by row.
+    pub image: [u8; PIXELS],
+    /// The digit's bounds in the picture, in its pixels.
+    pub bounds: Bounds,
+    /// How much to expect of it before the net has seen it, 0 to 1: less at the edges.
+    pub prior: f32,
+    /// Whether it is the plain one: the whole picture against its border's shade. It is the first, if there is one.
+    pub is_plain: bool,
+}
+
+/// The plain candidate alone; `None` if the picture is a single shade all over.
+pub fn plain(picture: &DynamicImage) -> Option<Candidate> {
+    let (_, foreground) = prepare(picture);
+    Some(Collection::new(picture, 1.0).plain(&foreground?))
+}
+
+/// All candidates, without equal ones; none if the picture shows nothing.
+pub fn candidates(picture: &DynamicImage) -> Vec<Candidate> {
+    let (brightness, foreground) = prepare(picture);
+    let scale = picture.width().max(picture.height()) as f32 / brightness.bounds().longer() as f32;
+    let mut found = Collection::new(picture, scale);
+    if let Some(foreground) = &foreground {
+        let plain = found.plain(foreground);
+        found.add(plain);
+    }
+    if picture.width().max(picture.height()) as usize >= MIN_SIDE {
+        let whole = brightness.bounds();
+        found.add_part(&brightness, whole, foreground);
+        for part in WINDOWS.iter().map(|fraction| middle(whole, *fraction)).chain(sheet(&brightness)) {
+            let brightness = brightness.crop(part);
+            let foreground = by_border(&brightness);
+            found.add_part(&brightness, part, foreground);
+        }
+    }
+    found.list
+}
+
+/// The picture's brightness, and its foreground against the border's shade.
+fn prepare(picture: &DynamicImage) -> (Plane, Option<Plane>) {
+    let on_white = brightness(picture, 1.0);
+    let foreground = by_border(&on_white);
+    // A drawing on a transparent background is seen on white or, if it is itself white, on black.
+    if foreground.is_none() && picture.color().has_alpha() {
+        let on_black = brightness(picture, 0.0);
+        let foreground = by_border(&on_black);
+        return if foreground.is_some() { (on_black, foreground) } else { (on_white, None) };
+    }
+    (on_white, foreground)
+}
+
+fn middle(whole: Bounds, fraction: f32) -> Bounds {
+    let [width, height] = [whole.width, whole.height].map(|side| ((side as f32 * fraction) as usize).max(1));
+    Bounds { left: (whole.width - width) / 2, top: (whole.height - height) / 2, width, height }
+}
+
+/// The largest bright or dark sheet.
+fn sheet(brightness: &Plane) -> Option<Bounds> {
+    let small = brightness.shrunk(SHEET_SIDE);
+    let threshold = otsu(&small, small.max().max(f32::MIN_POSITIVE));
+    let sides = [true, false].map(|bright| small.map(|value| f32::from((value >= threshold) == bright)));
+    let largest = sides
+        .iter()
+        .flat_map(|side| Components::of(side).list)
+        .filter(|component| {
+            let area = (component.bounds.width * component.bounds.height) as f32 / small.values.len() as f32;
+            (SHEET_AREA.0..=SHEET_AREA.1).contains(&area)
+        })
+        .max_by_key(|component| component.pixels)?;
+    let scale = brightness.bounds().longer() as f32 / small.bounds().longer() as f32;
+    let Bounds { left, top, width, height } = largest.bounds;
+    // Without its rim, which is neither sheet nor surroundings.
+    let inner = Bounds {
+        left: left + 1,
+        top: top + 1,
+        width: width.checked_sub(2).filter(|w| *w > 0)?,
+        height: height.checked_sub(2).filter(|h| *h > 0)?,
+    };
+    Some(inner.within((0, 0), scale, (brightness.width, brightness.height)))
+}
+
+/// Candidates without equal ones.
+struct Collection {
+    list: Vec<Candidate>,
+    indices: HashMap<[u8; PIXELS], usize>,
+    /// Pixels of the picture to one of the planes.
+    scale: f32,
+    /// Width and height of the picture.
+    size: (usize, usize),
+}
+
+impl Collection {
+    fn new(picture: &DynamicImage, scale: f32) -> Self {
+        let size = (picture.width() as usize, picture.height() as usize);
+        Self { list: Vec::new(), indices: HashMap::new(), scale, size }
+    }
+
+    fn add(&mut self, candidate: Candidate) {
+        match self.indices.get(&candidate.image) {
+            Some(index) => self.list[*index].prior = self.list[*index].prior.max(candidate.prior),
+            None => {
+                self.indices.insert(candidate.image, self.list.len());
+                self.list.push(candidate);
+            }
+        }
+    }
+
+    fn plain(&self, foreground: &Plane) -> Candidate {
+        let components = Components::of(foreground);
+        let digit = large(&components.list, |_| true);
+        let bounds = bounds(&components.list, &digit).unwrap_or(foreground.bounds());
+        Candidate {
+            image: frame(foreground, bounds),
+            bounds: bounds.within((0, 0), self.scale, self.size),
+            prior: 1.0,
+            is_plain: true,
+        }
+    }
+
+    /// Adds the candidates of a part of the picture.
+    fn add_part(&mut self, brightness: &Plane, part: Bounds, foreground: Option<Plane>) {
+        let mut planes = by_local_background(brightness);
+        if let Some(foreground) = foreground {
+            planes.push(foreground.stretched(0.5));
+            planes.push(foreground);
+        }
+        for plane in planes {
+            let components = Components::of(&plane);
+            let all = large(&components.list, |_| true);
+            let inner = large(&components.list, |component| is_inner(component, &plane));
+            if let Some(bounds) = bounds(&components.list, &all) {
+                self.add_frames(&plane, bounds, part);
+            }
+            if inner != all
+                && let Some(bounds) = bounds(&components.list, &inner)
+            {
+                let alone = only(&plane, &components, &inner);
+                self.add_frames(&alone, bounds, part);
+            }
+        }
+    }
+
+    /// Adds a digit as it is and, if its strokes are thin, thickened.
+    fn add_frames(&mut self, plane: &Plane, digit: Bounds, part: Bounds) {
+        if digit.longer() < MIN_DIGIT {
+            return;
+        }
+        let prior = prior(digit, plane);
+        let bounds = digit.within((part.left, part.top), self.scale, self.size);
+        let images = [Some(frame(plane, digit)), frame_thickened(plane, digit)];
+        for image in images.into_iter().flatten() {
+            self.add(Candidate { image, bounds, prior, is_plain: false });
+        }
+    }
+}
+
+/// Which components are wanted and not much smaller than the largest of these.
+fn large(components: &[Component], wanted: impl Fn(&Component) -> bool) -> Vec<bool> {
+    let wanted: Vec<bool> = components.iter().map(wanted).collect();
+    let masses = components.iter().zip(&wanted).filter(|(_, wanted)| **wanted).map(|(component, _)| component.mass);
+    let min_mass = MIN_COMPONENT * masses.fold(0.0, f32::max);
+    components.iter().zip(wanted).map(|(component, wanted)| wanted && component.mass >= min_mass).collect()
+}
+
+/// Whether a component does not touch the edge, and is neither a frame nor a line.
+fn is_inner(component: &Component, plane: &Plane) -> bool {
+    let Bounds { left, top, width, height } = component.bounds;
+    let [across, down] = [width as f32 / plane.width as f32, height as f32 / plane.height as f32];
+    let touches_edge = left == 0 || top == 0 || left + width == plane.width || top + height == plane.height;
+    let fullness = component.pixels as f32 / (width * height) as f32;
+    let is_frame = across > FRAME.0 && down > FRAME.0 && fullness < FRAME.1;
+    let is_line = across > LINE.0 && down < LINE.1 || down > LINE.0 && across < LINE.1;
+    !(touches_edge || is_frame || is_line)
+}
+
+fn bounds(components: &[Component], chosen: &[bool]) -> Option<Bounds> {
+    components.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(c, _)| c.bounds).reduce(Bounds::union)
+}
+
+/// The plane with nothing on it but the chosen components.
+fn only(plane: &Plane, components: &Components, chosen: &[bool]) -> Plane {
+    let mut values = vec![0.0; plane.values.len()];
+    for run in components.runs.iter().filter(|run| chosen[run.component]) {
+        let pixels = run.y * plane.width + run.start..run.y * plane.width + run.end;
+        values[pixels.clone()].copy_from_slice(&plane.values[pixels]);
+    }
+    Plane { values, ..*plane }
+}
+
+/// Digits are rarely cut off by the edge, and rarely far from the middle.
+fn prior(digit: Bounds, plane: &Plane) -> f32 {
+    let Bounds { left, top, width, height } = digit;
+    let touched = [left == 0, top == 0, left + width == plane.width, top + height == plane.height];
+    let touched = touched.into_iter().filter(|touched| *touched).count();
+    let offset = |start: usize, length: usize, side: usize| (2 * start + length) as f32 / side as f32 - 1.0;
+    let distance = offset(left, width, plane.width).hypot(offset(top, height, plane.height));
+    0.8_f32.powi(touched as i32) * (1.0 - 0.3 * distance)
+}
