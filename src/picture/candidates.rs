@@ -6,8 +6,6 @@
 
 #![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sides are bounded")]
 
-use std::collections::HashMap;
-
 use image::DynamicImage;
 
 use super::{
@@ -28,6 +26,8 @@ const FRAME: (f32, f32) = (0.6, 0.25);
 const LINE: (f32, f32) = (0.5, 0.08);
 /// The parts in the middle of the picture that are looked at on their own, as fractions of the sides.
 const WINDOWS: [f32; 2] = [0.8, 0.6];
+/// These parts, and the sheet, are reduced to this longer side, in pixels, which is enough for all but fine strokes.
+const PART_SIDE: usize = 200;
 /// A sheet is looked for on a copy with this longer side, in pixels.
 const SHEET_SIDE: usize = 100;
 /// A sheet's bounds cover between these fractions of the picture.
@@ -50,29 +50,51 @@ pub struct Candidate {
 
 /// The plain candidate alone; `None` if the picture is a single shade all over.
 pub fn plain(picture: &DynamicImage) -> Option<Candidate> {
-    let (_, foreground) = prepare(picture);
-    Some(Collection::new(picture, 1.0).plain(&foreground?))
+    let (brightness, foreground) = prepare(picture);
+    Some(Collection::new(picture).plain(&View::whole(brightness, picture), &foreground?))
 }
 
 /// All candidates, without equal ones; none if the picture shows nothing.
 pub fn candidates(picture: &DynamicImage) -> Vec<Candidate> {
     let (brightness, foreground) = prepare(picture);
-    let scale = picture.width().max(picture.height()) as f32 / brightness.bounds().longer() as f32;
-    let mut found = Collection::new(picture, scale);
+    let view = View::whole(brightness, picture);
+    let mut found = Collection::new(picture);
     if let Some(foreground) = &foreground {
-        let plain = found.plain(foreground);
+        let plain = found.plain(&view, foreground);
         found.add(plain);
     }
     if picture.width().max(picture.height()) as usize >= MIN_SIDE {
-        let whole = brightness.bounds();
-        found.add_part(&brightness, whole, foreground);
-        for part in WINDOWS.iter().map(|fraction| middle(whole, *fraction)).chain(sheet(&brightness)) {
-            let brightness = brightness.crop(part);
-            let foreground = by_border(&brightness);
-            found.add_part(&brightness, part, foreground);
+        found.add_view(&view, foreground);
+        let whole = view.brightness.bounds();
+        for part in WINDOWS.iter().map(|fraction| middle(whole, *fraction)).chain(sheet(&view.brightness)) {
+            let part = view.part(part);
+            found.add_view(&part, by_border(&part.brightness));
         }
     }
     found.list
+}
+
+/// The picture or a part of it, reduced.
+struct View {
+    brightness: Plane,
+    /// Its left and top edge in the picture, in the picture's pixels.
+    origin: (f32, f32),
+    /// Pixels of the picture to one of the view.
+    scale: f32,
+}
+
+impl View {
+    fn whole(brightness: Plane, picture: &DynamicImage) -> Self {
+        let scale = picture.width().max(picture.height()) as f32 / brightness.bounds().longer() as f32;
+        Self { brightness, origin: (0.0, 0.0), scale }
+    }
+
+    fn part(&self, part: Bounds) -> Self {
+        let brightness = self.brightness.crop(part).shrunk(PART_SIDE);
+        let origin = (self.origin.0 + part.left as f32 * self.scale, self.origin.1 + part.top as f32 * self.scale);
+        let scale = self.scale * part.longer() as f32 / brightness.bounds().longer() as f32;
+        Self { brightness, origin, scale }
+    }
 }
 
 /// The picture's brightness, and its foreground against the border's shade.
@@ -115,50 +137,43 @@ fn sheet(brightness: &Plane) -> Option<Bounds> {
         width: width.checked_sub(2).filter(|w| *w > 0)?,
         height: height.checked_sub(2).filter(|h| *h > 0)?,
     };
-    Some(inner.within((0, 0), scale, (brightness.width, brightness.height)))
+    Some(inner.within((0.0, 0.0), scale, (brightness.width, brightness.height)))
 }
 
 /// Candidates without equal ones.
 struct Collection {
     list: Vec<Candidate>,
-    indices: HashMap<[u8; PIXELS], usize>,
-    /// Pixels of the picture to one of the planes.
-    scale: f32,
     /// Width and height of the picture.
     size: (usize, usize),
 }
 
 impl Collection {
-    fn new(picture: &DynamicImage, scale: f32) -> Self {
-        let size = (picture.width() as usize, picture.height() as usize);
-        Self { list: Vec::new(), indices: HashMap::new(), scale, size }
+    fn new(picture: &DynamicImage) -> Self {
+        Self { list: Vec::new(), size: (picture.width() as usize, picture.height() as usize) }
     }
 
     fn add(&mut self, candidate: Candidate) {
-        match self.indices.get(&candidate.image) {
-            Some(index) => self.list[*index].prior = self.list[*index].prior.max(candidate.prior),
-            None => {
-                self.indices.insert(candidate.image, self.list.len());
-                self.list.push(candidate);
-            }
+        match self.list.iter_mut().find(|other| other.image == candidate.image) {
+            Some(other) => other.prior = other.prior.max(candidate.prior),
+            None => self.list.push(candidate),
         }
     }
 
-    fn plain(&self, foreground: &Plane) -> Candidate {
+    fn plain(&self, view: &View, foreground: &Plane) -> Candidate {
         let components = Components::of(foreground);
         let digit = large(&components.list, |_| true);
         let bounds = bounds(&components.list, &digit).unwrap_or(foreground.bounds());
         Candidate {
-            image: frame(foreground, bounds),
-            bounds: bounds.within((0, 0), self.scale, self.size),
+            image: frame(&foreground.crop(bounds)),
+            bounds: bounds.within(view.origin, view.scale, self.size),
             prior: 1.0,
             is_plain: true,
         }
     }
 
-    /// Adds the candidates of a part of the picture.
-    fn add_part(&mut self, brightness: &Plane, part: Bounds, foreground: Option<Plane>) {
-        let mut planes = by_local_background(brightness);
+    /// Adds the candidates of a view.
+    fn add_view(&mut self, view: &View, foreground: Option<Plane>) {
+        let mut planes = by_local_background(&view.brightness);
         if let Some(foreground) = foreground {
             planes.push(foreground.stretched(0.5));
             planes.push(foreground);
@@ -167,27 +182,25 @@ impl Collection {
             let components = Components::of(&plane);
             let all = large(&components.list, |_| true);
             let inner = large(&components.list, |component| is_inner(component, &plane));
-            if let Some(bounds) = bounds(&components.list, &all) {
-                self.add_frames(&plane, bounds, part);
+            if let Some(digit) = bounds(&components.list, &all) {
+                self.add_frames(&plane.crop(digit), digit, view);
             }
             if inner != all
-                && let Some(bounds) = bounds(&components.list, &inner)
+                && let Some(digit) = bounds(&components.list, &inner)
             {
-                let alone = only(&plane, &components, &inner);
-                self.add_frames(&alone, bounds, part);
+                self.add_frames(&only(&plane, &components, &inner, digit), digit, view);
             }
         }
     }
 
-    /// Adds a digit as it is and, if its strokes are thin, thickened.
-    fn add_frames(&mut self, plane: &Plane, digit: Bounds, part: Bounds) {
-        if digit.longer() < MIN_DIGIT {
+    /// Adds a digit as it is and, if its strokes are thin, thickened. It has these bounds in the view.
+    fn add_frames(&mut self, digit: &Plane, bounds: Bounds, view: &View) {
+        if bounds.longer() < MIN_DIGIT {
             return;
         }
-        let prior = prior(digit, plane);
-        let bounds = digit.within((part.left, part.top), self.scale, self.size);
-        let images = [Some(frame(plane, digit)), frame_thickened(plane, digit)];
-        for image in images.into_iter().flatten() {
+        let prior = prior(bounds, view.brightness.bounds());
+        let bounds = bounds.within(view.origin, view.scale, self.size);
+        for image in [Some(frame(digit)), frame_thickened(digit)].into_iter().flatten() {
             self.add(Candidate { image, bounds, prior, is_plain: false });
         }
     }
@@ -216,22 +229,24 @@ fn bounds(components: &[Component], chosen: &[bool]) -> Option<Bounds> {
     components.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(c, _)| c.bounds).reduce(Bounds::union)
 }
 
-/// The plane with nothing on it but the chosen components.
-fn only(plane: &Plane, components: &Components, chosen: &[bool]) -> Plane {
-    let mut values = vec![0.0; plane.values.len()];
+/// A part of the plane with nothing on it but the chosen components.
+fn only(plane: &Plane, components: &Components, chosen: &[bool], part: Bounds) -> Plane {
+    let mut values = vec![0.0; part.width * part.height];
     for run in components.runs.iter().filter(|run| chosen[run.component]) {
-        let pixels = run.y * plane.width + run.start..run.y * plane.width + run.end;
-        values[pixels.clone()].copy_from_slice(&plane.values[pixels]);
+        let start = (run.y - part.top) * part.width + run.start - part.left;
+        let from = run.y * plane.width + run.start;
+        let length = run.end - run.start;
+        values[start..start + length].copy_from_slice(&plane.values[from..from + length]);
     }
-    Plane { values, ..*plane }
+    Plane { width: part.width, height: part.height, values }
 }
 
 /// Digits are rarely cut off by the edge, and rarely far from the middle.
-fn prior(digit: Bounds, plane: &Plane) -> f32 {
+fn prior(digit: Bounds, view: Bounds) -> f32 {
     let Bounds { left, top, width, height } = digit;
-    let touched = [left == 0, top == 0, left + width == plane.width, top + height == plane.height];
+    let touched = [left == 0, top == 0, left + width == view.width, top + height == view.height];
     let touched = touched.into_iter().filter(|touched| *touched).count();
     let offset = |start: usize, length: usize, side: usize| (2 * start + length) as f32 / side as f32 - 1.0;
-    let distance = offset(left, width, plane.width).hypot(offset(top, height, plane.height));
+    let distance = offset(left, width, view.width).hypot(offset(top, height, view.height));
     0.8_f32.powi(touched as i32) * (1.0 - 0.3 * distance)
 }

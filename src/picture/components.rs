@@ -3,7 +3,7 @@
 //! Source: two passes over runs of pixels, with union-find: He, Chao and Suzuki, "A run-based two-scan labeling
 //! algorithm", IEEE Transactions on Image Processing 17 (2008), section III.
 
-use super::plane::{Bounds, Plane};
+use super::plane::{Bounds, LANES, Plane};
 
 /// Pixels with at least this much foreground, out of 1, belong to a connected component.
 pub(super) const FOREGROUND_THRESHOLD: f32 = 0.3;
@@ -42,8 +42,7 @@ impl Components {
             let first = runs.len();
             let mut candidates = above.start;
             let mut x = 0;
-            while let Some(gap) = row[x..].iter().position(|v| *v >= FOREGROUND_THRESHOLD) {
-                let start = x + gap;
+            while let Some(start) = next_foreground(row, x) {
                 let end = row[start..].iter().position(|v| *v < FOREGROUND_THRESHOLD).map_or(row.len(), |n| start + n);
                 let this = runs.len();
                 runs.push(Run { y, start, end, component: 0 });
@@ -81,6 +80,16 @@ impl Components {
         }
         Self { runs, list }
     }
+}
+
+/// The first foreground pixel from `start` on.
+fn next_foreground(row: &[f32], start: usize) -> Option<usize> {
+    let is_foreground = |value: &f32| *value >= FOREGROUND_THRESHOLD;
+    // Most of a picture is background: it is skipped in vectors.
+    let (chunks, _) = row[start..].as_chunks::<LANES>();
+    let skipped = chunks.iter().take_while(|chunk| !chunk.iter().fold(false, |any, v| any | is_foreground(v))).count();
+    let start = start + skipped * LANES;
+    row[start..].iter().position(is_foreground).map(|gap| start + gap)
 }
 
 fn root(parents: &mut [usize], mut run: usize) -> usize {

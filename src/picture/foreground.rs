@@ -43,7 +43,7 @@ impl Polarity {
 /// All ways but [`by_border`], on a plane of brightness.
 pub(super) fn by_local_background(brightness: &Plane) -> Vec<Plane> {
     let small = brightness.shrunk(BACKGROUND_SIDE);
-    let enlarged = |plane: &Plane| resize(plane, plane.bounds(), brightness.width, brightness.height);
+    let enlarged = |plane: &Plane| resize(plane, brightness.width, brightness.height);
 
     let mut planes = Vec::new();
     let small_median = local_median(&small, MEDIAN_RADIUS);
@@ -58,13 +58,12 @@ pub(super) fn by_local_background(brightness: &Plane) -> Vec<Plane> {
     }
     let radius = (small.width.max(small.height) as f32 * CLOSING / 2.0).round() as usize;
     for polarity in Polarity::BOTH {
-        let upright = |plane: &Plane| match polarity {
-            Polarity::DarkOnLight => plane.clone(),
-            Polarity::LightOnDark => plane.map(|value| 1.0 - value),
-        };
-        let background = enlarged(&closing(&upright(&small), radius));
-        let relative = upright(brightness)
-            .zip_map(&background, |value, background| ((background - value) / background.max(MIN_BACKGROUND)).max(0.0));
+        // A closing fills what is dark.
+        let upright = |value: f32| if polarity == Polarity::DarkOnLight { value } else { 1.0 - value };
+        let background = enlarged(&closing(&small.map(upright), radius));
+        let relative = brightness.zip_map(&background, |value, background| {
+            ((background - upright(value)) / background.max(MIN_BACKGROUND)).max(0.0)
+        });
         planes.extend(above_otsu(&relative));
     }
     planes
@@ -101,9 +100,10 @@ pub(super) fn by_border(brightness: &Plane) -> Option<Plane> {
 /// What differs from `background` by more than `floor`, stretched to 0 to 1; `None` if that is little.
 fn above_floor(plane: &Plane, polarity: Polarity, background: f32, floor: f32) -> Option<Plane> {
     let sign = polarity.sign();
-    let above = plane.map(|value| ((value - background) * sign - floor).max(0.0));
+    let mut above = plane.map(|value| ((value - background) * sign - floor).max(0.0));
     let strongest = above.max();
-    (strongest >= MIN_CONTRAST).then(|| above.map(|value| value / strongest))
+    above.values.iter_mut().for_each(|value| *value /= strongest);
+    (strongest >= MIN_CONTRAST).then_some(above)
 }
 
 /// What is above Otsu's threshold, with a soft edge; `None` if nothing stands out.
@@ -123,10 +123,13 @@ fn above_otsu(plane: &Plane) -> Option<Plane> {
 pub(super) fn otsu(plane: &Plane, strongest: f32) -> f32 {
     let mut histogram = [0_u32; BINS];
     let scale = (BINS - 1) as f32 / strongest;
-    for value in &plane.values {
-        histogram[((value * scale) as usize).min(BINS - 1)] += 1;
+    // Of a large plane, some rows are enough.
+    for row in plane.rows().step_by((plane.height / 100).max(1)) {
+        for value in row {
+            histogram[usize::from((value * scale) as u8)] += 1;
+        }
     }
-    let total = plane.values.len() as f32;
+    let total = histogram.iter().sum::<u32>() as f32;
     let sum: f32 = histogram.iter().enumerate().map(|(bin, count)| bin as f32 * *count as f32).sum();
     let (mut below, mut sum_below) = (0.0, 0.0);
     let (mut best, mut best_bins) = (0.0, (0, 0));

@@ -9,12 +9,7 @@
     reason = "sides are bounded, brightness is between 0 and 1"
 )]
 
-use super::{
-    components::FOREGROUND_THRESHOLD,
-    filters::dilation,
-    plane::{Bounds, Plane},
-    resize::resize,
-};
+use super::{components::FOREGROUND_THRESHOLD, filters::dilation, plane::Plane, resize::resize};
 use crate::data::{IMAGE_SIDE, PIXELS};
 
 /// The longer side of a digit in MNIST, in pixels.
@@ -24,9 +19,9 @@ const STROKE: f32 = 2.0;
 /// Strokes are measured and thickened on this many times MNIST's size.
 const FINE: usize = 4;
 
-/// The part of a plane that holds the digit, in MNIST's format.
-pub(super) fn frame(foreground: &Plane, digit: Bounds) -> [u8; PIXELS] {
-    let mut fitted = fit(foreground, digit, DIGIT_SIDE);
+/// A digit, cut out, in MNIST's format.
+pub(super) fn frame(digit: &Plane) -> [u8; PIXELS] {
+    let mut fitted = fit(digit, DIGIT_SIDE);
     // Resizing makes thin strokes paler, but MNIST's digits reach 255.
     let strongest = fitted.max().max(f32::MIN_POSITIVE);
     fitted.values.iter_mut().for_each(|value| *value /= strongest);
@@ -34,8 +29,8 @@ pub(super) fn frame(foreground: &Plane, digit: Bounds) -> [u8; PIXELS] {
 }
 
 /// The same with strokes of two pixels; `None` where they are as wide already.
-pub(super) fn frame_thickened(foreground: &Plane, digit: Bounds) -> Option<[u8; PIXELS]> {
-    let fine = fit(foreground, digit, DIGIT_SIDE * FINE);
+pub(super) fn frame_thickened(digit: &Plane) -> Option<[u8; PIXELS]> {
+    let fine = fit(digit, DIGIT_SIDE * FINE);
     let strongest = fine.max().max(f32::MIN_POSITIVE);
     let missing = STROKE * FINE as f32 - stroke_width(&fine, FOREGROUND_THRESHOLD * strongest);
     let radius = (missing / 2.0).round();
@@ -51,8 +46,7 @@ pub(super) fn frame_thickened(foreground: &Plane, digit: Bounds) -> Option<[u8; 
             *out = value / strongest;
         }
     }
-    let thick = dilation(&wide, radius);
-    Some(frame(&thick, thick.bounds()))
+    Some(frame(&dilation(&wide, radius)))
 }
 
 /// The mean width of strokes, in pixels: twice the area over the perimeter.
@@ -77,10 +71,10 @@ fn stroke_width(plane: &Plane, threshold: f32) -> f32 {
 }
 
 /// Resizes to a longer side of `side` pixels.
-fn fit(plane: &Plane, part: Bounds, side: usize) -> Plane {
-    let longer = part.longer();
+fn fit(plane: &Plane, side: usize) -> Plane {
+    let longer = plane.bounds().longer();
     let fitted = |length: usize| ((length * side + longer / 2) / longer).clamp(1, side);
-    resize(plane, part, fitted(part.width), fitted(part.height))
+    resize(plane, fitted(plane.width), fitted(plane.height))
 }
 
 /// Places a digit in 28x28 pixels with its centre of mass in the centre, or as near as its edges allow.

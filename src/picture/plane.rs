@@ -14,7 +14,7 @@ use super::resize::resize;
 /// Larger pictures are first reduced to this longer side, in pixels: finer detail is noise here.
 const WORKING_SIDE: usize = 400;
 /// Values that are added, or compared, at once.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// A grey picture with values from 0 to 1, row by row: brightness, or how much a pixel belongs to the foreground.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,14 +51,17 @@ impl Bounds {
         Self { left, top, width: right - left, height: bottom - top }
     }
 
-    /// The same rectangle in a picture that this one's is a copy of: from `origin`, reduced by `scale`.
-    pub(super) fn within(self, origin: (usize, usize), scale: f32, (width, height): (usize, usize)) -> Self {
-        let low = |at: usize, from: usize, end: usize| (((at + from) as f32 * scale) as usize).min(end - 1);
-        let high = |at: usize, from: usize, end: usize| (((at + from) as f32 * scale).ceil() as usize).clamp(1, end);
-        let (left, top) = (low(self.left, origin.0, width), low(self.top, origin.1, height));
-        let right = high(self.left + self.width, origin.0, width).max(left + 1);
-        let bottom = high(self.top + self.height, origin.1, height).max(top + 1);
-        Self { left, top, width: right - left, height: bottom - top }
+    /// The same rectangle in a picture of this size, of which the plane is a copy: from `origin` in that picture, with
+    /// `scale` of its pixels in one of the plane.
+    pub(super) fn within(self, origin: (f32, f32), scale: f32, (width, height): (usize, usize)) -> Self {
+        let span = |origin: f32, start: usize, length: usize, side: usize| {
+            let first = ((origin + start as f32 * scale) as usize).min(side - 1);
+            let end = ((origin + (start + length) as f32 * scale).round() as usize).clamp(first + 1, side);
+            (first, end - first)
+        };
+        let (left, width) = span(origin.0, self.left, self.width, width);
+        let (top, height) = span(origin.1, self.top, self.height, height);
+        Self { left, top, width, height }
     }
 }
 
@@ -72,14 +75,11 @@ impl Plane {
         self.values.chunks_exact(self.width)
     }
 
-    /// A row's values within `bounds`; `y` counts from its top.
-    pub fn row_within(&self, bounds: Bounds, y: usize) -> &[f32] {
-        let start = (bounds.top + y) * self.width + bounds.left;
-        &self.values[start..start + bounds.width]
-    }
-
     pub fn crop(&self, bounds: Bounds) -> Self {
-        let values = (0..bounds.height).flat_map(|y| self.row_within(bounds, y)).copied().collect();
+        let mut values = Vec::with_capacity(bounds.width * bounds.height);
+        for row in self.rows().skip(bounds.top).take(bounds.height) {
+            values.extend_from_slice(&row[bounds.left..bounds.left + bounds.width]);
+        }
         Self { width: bounds.width, height: bounds.height, values }
     }
 
@@ -130,7 +130,7 @@ impl Plane {
             return self.clone();
         }
         let reduced = |length: usize| (length * side / longer).max(1);
-        resize(self, self.bounds(), reduced(self.width), reduced(self.height))
+        resize(self, reduced(self.width), reduced(self.height))
     }
 }
 
