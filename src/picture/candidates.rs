@@ -11,7 +11,7 @@ use image::DynamicImage;
 use super::{
     components::{Component, Components},
     foreground::{by_border, by_local_background, otsu},
-    framing::{frame, frame_thickened},
+    framing::{frame, frame_thickened, framed_already},
     plane::{Bounds, Plane, brightness},
 };
 use crate::data::PIXELS;
@@ -55,6 +55,7 @@ pub fn plain(picture: &DynamicImage) -> Option<Candidate> {
 }
 
 /// All candidates, without equal ones; none if the picture shows nothing.
+#[must_use]
 pub fn candidates(picture: &DynamicImage) -> Vec<Candidate> {
     let (brightness, foreground) = prepare(picture);
     let view = View::whole(brightness, picture);
@@ -164,7 +165,7 @@ impl Collection {
         let digit = large(&components.list, |_| true);
         let bounds = bounds(&components.list, &digit).unwrap_or(foreground.bounds());
         Candidate {
-            image: frame(&foreground.crop(bounds)),
+            image: framed_already(foreground).unwrap_or_else(|| frame(&foreground.crop(bounds))),
             bounds: bounds.within(view.origin, view.scale, self.size),
             prior: 1.0,
             is_plain: true,
@@ -245,8 +246,8 @@ fn only(plane: &Plane, components: &Components, chosen: &[bool], part: Bounds) -
 fn prior(digit: Bounds, view: Bounds) -> f32 {
     let Bounds { left, top, width, height } = digit;
     let touched = [left == 0, top == 0, left + width == view.width, top + height == view.height];
-    let touched = touched.into_iter().filter(|touched| *touched).count();
+    let inside: f32 = touched.iter().map(|touched| if *touched { 0.8 } else { 1.0 }).product();
     let offset = |start: usize, length: usize, side: usize| (2 * start + length) as f32 / side as f32 - 1.0;
     let distance = offset(left, width, view.width).hypot(offset(top, height, view.height));
-    0.8_f32.powi(touched as i32) * (1.0 - 0.3 * distance)
+    inside * (1.0 - 0.3 * distance)
 }

@@ -9,7 +9,12 @@
     reason = "sides are bounded, brightness is between 0 and 1"
 )]
 
-use super::{components::FOREGROUND_THRESHOLD, filters::dilation, plane::Plane, resize::resize};
+use super::{
+    components::FOREGROUND_THRESHOLD,
+    filters::dilation,
+    plane::{Bounds, Plane},
+    resize::resize,
+};
 use crate::data::{IMAGE_SIDE, PIXELS};
 
 /// The longer side of a digit in MNIST, in pixels.
@@ -18,6 +23,24 @@ const DIGIT_SIDE: usize = 20;
 const STROKE: f32 = 2.0;
 /// Strokes are measured and thickened on this many times MNIST's size.
 const FINE: usize = 4;
+
+/// A foreground that is in MNIST's format already, as MNIST's own images are: it would lose a little if it were framed
+/// again.
+pub(super) fn framed_already(foreground: &Plane) -> Option<[u8; PIXELS]> {
+    let mut image = [0; PIXELS];
+    if (foreground.width, foreground.height) != (IMAGE_SIDE, IMAGE_SIDE) {
+        return None;
+    }
+    let all = (0..PIXELS).filter(|i| foreground.values[*i] > 0.0);
+    let pixels = all.map(|i| Bounds { left: i % IMAGE_SIDE, top: i / IMAGE_SIDE, width: 1, height: 1 });
+    let fits = pixels.reduce(Bounds::union).is_some_and(|bounds| bounds.longer() == DIGIT_SIDE);
+    let (x, y) = centre_of_mass(foreground);
+    let is_centred = [x, y].iter().all(|at| (at - IMAGE_SIDE as f32 / 2.0).abs() <= 0.5);
+    for (pixel, value) in image.iter_mut().zip(&foreground.values) {
+        *pixel = (value * 255.0).round() as u8;
+    }
+    (fits && is_centred).then_some(image)
+}
 
 /// A digit, cut out, in MNIST's format.
 pub(super) fn frame(digit: &Plane) -> [u8; PIXELS] {
@@ -79,19 +102,10 @@ fn fit(plane: &Plane, side: usize) -> Plane {
 
 /// Places a digit in 28x28 pixels with its centre of mass in the centre, or as near as its edges allow.
 fn centre(digit: &Plane) -> [u8; PIXELS] {
-    let (mut sum, mut sum_x, mut sum_y) = (0.0, 0.0, 0.0);
-    for (y, row) in digit.rows().enumerate() {
-        for (x, value) in row.iter().enumerate() {
-            sum += value;
-            sum_x += value * x as f32;
-            sum_y += value * y as f32;
-        }
-    }
     let middle = IMAGE_SIDE as f32 / 2.0;
-    let offset = |moment: f32, side: usize| {
-        (middle - moment / sum.max(f32::MIN_POSITIVE)).round().clamp(0.0, (IMAGE_SIDE - side) as f32) as usize
-    };
-    let (left, top) = (offset(sum_x, digit.width), offset(sum_y, digit.height));
+    let offset = |centre: f32, side: usize| (middle - centre).round().clamp(0.0, (IMAGE_SIDE - side) as f32) as usize;
+    let (x, y) = centre_of_mass(digit);
+    let (left, top) = (offset(x, digit.width), offset(y, digit.height));
     let mut field = [0; PIXELS];
     for (row, line) in digit.rows().zip(field.chunks_exact_mut(IMAGE_SIDE).skip(top)) {
         for (value, pixel) in row.iter().zip(&mut line[left..]) {
@@ -99,4 +113,18 @@ fn centre(digit: &Plane) -> [u8; PIXELS] {
         }
     }
     field
+}
+
+/// In pixels from the left and from the top.
+fn centre_of_mass(plane: &Plane) -> (f32, f32) {
+    let (mut sum, mut sum_x, mut sum_y) = (0.0, 0.0, 0.0);
+    for (y, row) in plane.rows().enumerate() {
+        for (x, value) in row.iter().enumerate() {
+            sum += value;
+            sum_x += value * x as f32;
+            sum_y += value * y as f32;
+        }
+    }
+    let sum = sum.max(f32::MIN_POSITIVE);
+    (sum_x / sum, sum_y / sum)
 }
