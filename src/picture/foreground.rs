@@ -3,6 +3,8 @@
 
 #![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "values are between 0 and 1")]
 
+use std::ops::RangeInclusive;
+
 use super::{
     filters::{closing, local_median},
     plane::{Plane, median},
@@ -11,12 +13,13 @@ use super::{
 
 /// The foreground must differ from the background by this fraction of the full range.
 const MIN_CONTRAST: f32 = 0.06;
-/// The background is estimated on a copy with this longer side, in pixels.
-const BACKGROUND_SIDE: usize = 100;
-/// Half the side of the local median's window, in pixels of that copy.
-const MEDIAN_RADIUS: usize = 20;
-/// Strokes narrower than this fraction of the longer side are closed.
-const CLOSING: f32 = 1.0 / 6.0;
+/// The background is smooth: it is estimated on a copy of a quarter of the size, with a longer side between these, in
+/// pixels.
+const BACKGROUND_SIDE: RangeInclusive<usize> = 50..=100;
+/// Half the side of the local median's window, as a fraction of the longer side: no stroke fills half of the window.
+const MEDIAN_RADIUS: f32 = 0.2;
+/// Half the side of the closing's square, likewise: it closes strokes that are narrower than a sixth of the longer side.
+const CLOSING_RADIUS: f32 = 1.0 / 12.0;
 /// A background is taken to be at least this bright, so that noise in the dark is not amplified.
 const MIN_BACKGROUND: f32 = 0.1;
 /// Bins of Otsu's histogram.
@@ -42,29 +45,31 @@ impl Polarity {
 
 /// All ways but [`by_border`], on a plane of brightness.
 pub(super) fn by_local_background(brightness: &Plane) -> Vec<Plane> {
-    let small = brightness.shrunk(BACKGROUND_SIDE);
+    let quarter = brightness.bounds().longer() / 4;
+    let small = brightness.shrunk(quarter.clamp(*BACKGROUND_SIDE.start(), *BACKGROUND_SIDE.end()));
+    let radius = |fraction: f32| (small.bounds().longer() as f32 * fraction).round() as usize;
     let enlarged = |plane: &Plane| resize(plane, brightness.width, brightness.height);
 
     let mut planes = Vec::new();
-    let small_median = local_median(&small, MEDIAN_RADIUS);
-    let mut deviations = small.zip_map(&small_median, |value, background| (value - background).abs()).values;
+    let local = local_median(&small, radius(MEDIAN_RADIUS));
+    let mut deviations = small.zip_map(&local, |value, background| (value - background).abs()).values;
     let floor = 3.0 * median(&mut deviations);
-    let difference = brightness.zip_map(&enlarged(&small_median), |value, background| value - background);
+    let difference = brightness.zip_map(&enlarged(&local), |value, background| value - background);
     for polarity in Polarity::BOTH {
         if let Some(plane) = above_floor(&difference, polarity, 0.0, floor) {
             planes.push(plane.stretched(0.45));
             planes.push(plane);
         }
     }
-    let radius = (small.width.max(small.height) as f32 * CLOSING / 2.0).round() as usize;
     for polarity in Polarity::BOTH {
         // A closing fills what is dark.
         let upright = |value: f32| if polarity == Polarity::DarkOnLight { value } else { 1.0 - value };
-        let background = enlarged(&closing(&small.map(upright), radius));
-        let relative = brightness.zip_map(&background, |value, background| {
-            ((background - upright(value)) / background.max(MIN_BACKGROUND)).max(0.0)
-        });
-        planes.extend(above_otsu(&relative));
+        let background = enlarged(&closing(&small.map(upright), radius(CLOSING_RADIUS)));
+        let darker = brightness.zip_map(&background, |value, background| (background - upright(value)).max(0.0));
+        if darker.max() >= MIN_CONTRAST {
+            let relative = darker.zip_map(&background, |value, background| value / background.max(MIN_BACKGROUND));
+            planes.push(above_otsu(&relative));
+        }
     }
     planes
 }
@@ -106,14 +111,10 @@ fn above_floor(plane: &Plane, polarity: Polarity, background: f32, floor: f32) -
     (strongest >= MIN_CONTRAST).then_some(above)
 }
 
-/// What is above Otsu's threshold, with a soft edge; `None` if nothing stands out.
-fn above_otsu(plane: &Plane) -> Option<Plane> {
-    let strongest = plane.max();
-    if strongest < MIN_CONTRAST {
-        return None;
-    }
-    let threshold = otsu(plane, strongest);
-    Some(plane.map(|value| (value / threshold - 0.5).clamp(0.0, 1.0)))
+/// What is above Otsu's threshold, with a soft edge.
+fn above_otsu(plane: &Plane) -> Plane {
+    let threshold = otsu(plane, plane.max());
+    plane.map(|value| (value / threshold - 0.5).clamp(0.0, 1.0))
 }
 
 /// The threshold, 0 to `strongest`, that parts the values into two classes with the largest variance between them.
@@ -144,10 +145,35 @@ pub(super) fn otsu(plane: &Plane, strongest: f32) -> f32 {
         let variance = below * above * distance * distance;
         if variance > best {
             (best, best_bins) = (variance, (bin, bin));
-        } else if variance == best {
-            // Between two clusters all thresholds are equally good: the middle is taken.
+        } else if variance >= best {
+            // Equal: between two clusters all thresholds are equally good: the middle is taken.
             best_bins.1 = bin;
         }
     }
     ((best_bins.0 + best_bins.1) as f32 / 2.0 + 1.0) / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn otsus_threshold_is_between_two_clusters() {
+        let values: Vec<f32> = (0..100).map(|i| if i % 5 == 0 { 0.7 } else { 0.1 } + (i % 3) as f32 / 100.0).collect();
+        let threshold = otsu(&Plane { width: 10, height: 10, values }, 0.8);
+        assert!((0.12..0.7).contains(&threshold), "{threshold}");
+    }
+
+    /// A dark stroke, where the light falls to a third from left to right.
+    #[test]
+    fn uneven_light_is_background() {
+        let light = |x: usize| 0.9 - 0.6 * x as f32 / 120.0;
+        let stroke = |x: usize, y: usize| (55..61).contains(&x) && (20..100).contains(&y);
+        let values = (0..120 * 120).map(|i| light(i % 120) * if stroke(i % 120, i / 120) { 0.4 } else { 1.0 });
+        let brightness = Plane { width: 120, height: 120, values: values.collect() };
+        let found = by_local_background(&brightness);
+        let is_right = |plane: &Plane| (0..120 * 120).all(|i| (plane.values[i] > 0.5) == stroke(i % 120, i / 120));
+        assert!(found.iter().any(is_right));
+        assert!(by_border(&brightness).is_none_or(|plane| !is_right(&plane)));
+    }
 }
