@@ -60,8 +60,11 @@ fn decide(candidates: &[Candidate], logits: &[[f32; CLASSES]]) -> Option<Reading
     let believed = |energy: f32| 1.0 / (1.0 + ((MIDDLE_ENERGY - energy) / ENERGY_WIDTH).exp());
     let mut weights: Vec<f32> =
         candidates.iter().zip(&energies).map(|(candidate, e)| candidate.prior * believed(*e)).collect();
-    if candidates.len() > 1 && candidates[0].is_plain {
-        weights[0] *= PLAIN_SHARE * weights[1..].iter().sum::<f32>();
+    match &mut weights[..] {
+        // There is nothing to weigh it against.
+        [only] => *only = 1.0,
+        [plain, others @ ..] if candidates[0].is_plain => *plain *= PLAIN_SHARE * others.iter().sum::<f32>(),
+        _ => {}
     }
     let votes: Vec<[f32; CLASSES]> = logits
         .iter()
@@ -85,4 +88,39 @@ fn decide(candidates: &[Candidate], logits: &[[f32; CLASSES]]) -> Option<Reading
 fn energy(logits: &[f32; CLASSES]) -> f32 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     largest + logits.iter().map(|logit| (logit - largest).exp()).sum::<f32>().ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(is_plain: bool) -> Candidate {
+        let bounds = Bounds { left: 0, top: 0, width: 1, height: 1 };
+        Candidate { image: [0; PIXELS], bounds, prior: 1.0, is_plain }
+    }
+
+    /// Logits for a digit that is `lead` ahead of the others.
+    fn logits(digit: usize, lead: f32, others: f32) -> [f32; CLASSES] {
+        std::array::from_fn(|i| if i == digit { others + lead } else { others })
+    }
+
+    #[test]
+    fn what_looks_like_a_digit_outvotes_what_is_only_sure() {
+        let candidates = [candidate(true), candidate(false), candidate(false)];
+        // Equally sure by softmax, but with little energy.
+        let logits = [logits(1, 14.0, -12.0), logits(7, 14.0, -2.0), logits(1, 14.0, -10.0)];
+        let reading = decide(&candidates, &logits).unwrap();
+        assert!(reading.digit == 7 && reading.probability > 0.8, "{reading:?}");
+        assert!((reading.energy - 12.0).abs() < 1e-3);
+        assert!((reading.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_single_candidate_is_read_by_softmax() {
+        let logits = logits(3, 2.0, 0.5);
+        let reading = decide(&[candidate(true)], &[logits]).unwrap();
+        let softmax = 2_f32.exp() / (2_f32.exp() + 9.0);
+        assert!(reading.digit == 3 && (reading.probability - softmax).abs() < 1e-5);
+        assert_eq!(decide(&[], &[]), None);
+    }
 }

@@ -99,3 +99,24 @@ fn root(parents: &mut [usize], mut run: usize) -> usize {
     }
     run
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_that_touch_are_one_component() {
+        // A U whose arms meet in the last row, a diagonal, and a pixel alone; as wide as two vectors.
+        let rows = [
+            "#...#...................#.............",
+            "#...#..................#............#.",
+            "#####.................#...............",
+        ];
+        let values = rows.iter().flat_map(|row| row.bytes()).map(|byte| f32::from(u8::from(byte == b'#'))).collect();
+        let components = Components::of(&Plane { width: rows[0].len(), height: rows.len(), values });
+        let mut found: Vec<_> = components.list.iter().map(|c| (c.pixels, c.bounds.left, c.bounds.width)).collect();
+        found.sort_unstable();
+        assert_eq!(found, [(1, 36, 1), (3, 22, 3), (9, 0, 5)]);
+        assert_eq!(components.runs.iter().filter(|run| run.component == 0).count(), 5);
+    }
+}

@@ -120,3 +120,37 @@ fn median_level(histogram: &[u16; LEVELS], rank: usize) -> usize {
     }
     LEVELS - 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plane of all kinds of values, taller than wide or wider than tall.
+    fn noise(width: usize, height: usize) -> Plane {
+        let values = (0..width * height).map(|i| (i * 7919 % 251) as f32 / 250.0).collect();
+        Plane { width, height, values }
+    }
+
+    fn by_definition(plane: &Plane, radius: usize, pick: impl Fn(Vec<f32>) -> f32) -> Plane {
+        let (w, h) = (plane.width, plane.height);
+        let around = |at: usize, side: usize| at.saturating_sub(radius)..=(at + radius).min(side - 1);
+        let square = |x, y| around(y, h).flat_map(|y| around(x, w).map(move |x| plane.values[y * w + x])).collect();
+        let values = (0..w * h).map(|i| pick(square(i % w, i / w))).collect();
+        Plane { width: w, height: h, values }
+    }
+
+    #[test]
+    fn filters_are_what_their_definitions_say() {
+        for (width, height, radius) in [(1, 1, 3), (17, 5, 2), (9, 23, 4), (30, 30, 1), (12, 8, 20), (6, 6, 0)] {
+            let plane = noise(width, height);
+            let maximum = |values: Vec<f32>| values.into_iter().fold(0.0, f32::max);
+            let minimum = |values: Vec<f32>| values.into_iter().fold(1.0, f32::min);
+            let dilated = by_definition(&plane, radius, maximum);
+            assert_eq!(dilation(&plane, radius), dilated);
+            assert_eq!(closing(&plane, radius), by_definition(&dilated, radius, minimum));
+            let medians = by_definition(&plane, radius, |mut values| crate::picture::plane::median(&mut values));
+            let worst = local_median(&plane, radius).zip_map(&medians, |a, b| (a - b).abs()).max();
+            assert!(worst <= 1.0 / 255.0, "{width} x {height}, {radius}: {worst}");
+        }
+    }
+}

@@ -60,3 +60,27 @@ fn taps(from: usize, to: usize) -> Vec<Taps> {
     };
     (0..to).map(taps).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use image::{
+        ImageBuffer, Luma,
+        imageops::{self, FilterType},
+    };
+
+    use super::*;
+
+    #[test]
+    fn planes_are_resized_as_the_image_crate_does() {
+        for ((from_width, from_height), (width, height)) in
+            [((40, 30), (20, 15)), ((7, 50), (3, 20)), ((5, 4), (23, 17)), ((9, 9), (9, 9)), ((30, 3), (10, 6))]
+        {
+            let values: Vec<f32> = (0..from_width * from_height).map(|i| (i * 37 % 101) as f32 / 100.0).collect();
+            let image: ImageBuffer<Luma<f32>, _> =
+                ImageBuffer::from_raw(from_width as u32, from_height as u32, values.clone()).unwrap();
+            let expected = imageops::resize(&image, width as u32, height as u32, FilterType::Triangle).into_raw();
+            let resized = resize(&Plane { width: from_width, height: from_height, values }, width, height);
+            assert!(resized.values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5));
+        }
+    }
+}

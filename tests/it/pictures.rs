@@ -7,6 +7,7 @@ use lenet::{
     data::{ImageSet, PIXELS, load_mnist},
     inference::Trained,
     picture::{normalize, read_picture},
+    reading::{Reading, read},
 };
 
 use crate::common::{full_run, project};
@@ -137,8 +138,10 @@ fn a_shift_changes_nothing_and_a_scale_little() {
 
 #[test]
 fn a_page_with_nothing_on_it_is_refused() {
+    let trained = Trained::load(full_run().0.path(), None).unwrap();
     let pages = [
         DynamicImage::ImageLuma8(GrayImage::from_pixel(40, 40, Luma([255]))),
+        DynamicImage::ImageLuma8(GrayImage::from_pixel(500, 300, Luma([90]))),
         DynamicImage::ImageLuma8(GrayImage::from_pixel(1, 1, Luma([7]))),
         DynamicImage::ImageRgba8(RgbaImage::new(9, 9)),
         // Only grain.
@@ -146,18 +149,22 @@ fn a_page_with_nothing_on_it_is_refused() {
     ];
     for page in pages {
         assert_eq!(normalize(&page), Err("shows nothing: it is a single shade all over"));
+        assert_eq!(reading(&trained, &page), None);
     }
 }
 
 #[test]
 fn odd_shapes_do_not_panic() {
-    for (width, height) in [(1, 300), (300, 1), (2, 2), (5000, 3)] {
+    let trained = Trained::load(full_run().0.path(), None).unwrap();
+    for (width, height) in [(1, 300), (300, 1), (2, 2), (5000, 3), (61, 2)] {
         let mut page = GrayImage::from_pixel(width, height, Luma([255]));
         page.put_pixel(width / 2, height / 2, Luma([0]));
-        let _ = normalize(&DynamicImage::ImageLuma8(page));
+        let page = DynamicImage::ImageLuma8(page);
+        let _ = (normalize(&page), reading(&trained, &page));
     }
-    let strange: ImageBuffer<Rgb<f32>, Vec<f32>> = ImageBuffer::from_pixel(8, 8, Rgb([f32::NAN, 1e30, -5.0]));
-    let _ = normalize(&DynamicImage::ImageRgb32F(strange));
+    let strange: ImageBuffer<Rgb<f32>, Vec<f32>> = ImageBuffer::from_pixel(80, 80, Rgb([f32::NAN, 1e30, -5.0]));
+    let strange = DynamicImage::ImageRgb32F(strange);
+    let _ = (normalize(&strange), reading(&trained, &strange));
 }
 
 #[test]
@@ -204,6 +211,81 @@ fn what_is_no_picture_is_refused_by_name() {
     ] {
         let error = read_picture(path).unwrap_err().to_string();
         assert!(error.contains(what) && error.contains(path.to_str().unwrap()), "{error}");
+    }
+}
+
+fn reading(trained: &Trained, picture: &DynamicImage) -> Option<Reading> {
+    read(&trained.net, trained.config.data.scale, &trained.device, picture).unwrap()
+}
+
+#[expect(clippy::cast_sign_loss, reason = "0 to 255")]
+fn byte(brightness: f32) -> u8 {
+    (brightness.clamp(0.0, 1.0) * 255.0) as u8
+}
+
+/// The accuracy on MNIST's first test images, drawn dark on a light page by `light(x, y, background)`, from 0 to 1.
+fn accuracy_in(light: impl Fn(u32, u32, f32) -> f32) -> f64 {
+    let trained = Trained::load(full_run().0.path(), None).unwrap();
+    let set = test_set();
+    let correct = (0..60).filter(|i| {
+        let (index, left, top) = (*i as usize, 40 + i * 37 % 90, 30 + i * 53 % 60);
+        let digit = imageops::resize(&grey(&set, index), 112, 112, imageops::FilterType::CatmullRom);
+        let page = GrayImage::from_fn(280, 220, |x, y| {
+            let inside = (left..left + 112).contains(&x) && (top..top + 112).contains(&y);
+            let opacity = if inside { f32::from(digit.get_pixel(x - left, y - top)[0]) / 255.0 } else { 0.0 };
+            let grain = ((x * 7919 + y * 104_729) % 5) as f32 / 255.0;
+            Luma([byte(light(x, y, 0.9 - 0.7 * opacity + grain))])
+        });
+        let reading = reading(&trained, &DynamicImage::ImageLuma8(page)).unwrap();
+        let bounds = reading.bounds;
+        assert!(bounds.left + bounds.width <= 280 && bounds.top + bounds.height <= 220, "{bounds:?}");
+        reading.digit == usize::from(set.label(index))
+    });
+    correct.count() as f64 / 60.0
+}
+
+#[test]
+fn digits_are_read_in_the_scenes_of_daily_life() {
+    let checks = [
+        ("light that falls to half", accuracy_in(|x, _, value| value * (1.0 - 0.5 * x as f32 / 280.0))),
+        ("a shadow", accuracy_in(|x, y, value| value * (1.0 - 0.5 * ((x + y) as f32 / 12.0 - 19.0).clamp(0.0, 1.0)))),
+        ("a scanner's edge", accuracy_in(|x, _, value| if x < 9 { 0.02 } else { value })),
+        ("a cell of a form", accuracy_in(|x, y, value| if x < 4 || y < 4 || x > 275 || y > 215 { 0.2 } else { value })),
+        (
+            "a desk around the sheet",
+            accuracy_in(|x, y, value| if x < 20 || y < 15 || x > 262 || y > 208 { 0.25 } else { value }),
+        ),
+        ("a margin", accuracy_in(|x, _, value| if (20..23).contains(&x) { 0.5 } else { value })),
+    ];
+    for (what, accuracy) in checks {
+        assert!(accuracy >= 0.9, "{what}: {accuracy}");
+    }
+}
+
+/// Sensors of ten or twelve bits are stored in 16 as they are.
+#[test]
+fn sixteen_bits_need_not_be_full() {
+    let digit = imageops::resize(&grey(&test_set(), 3), 84, 84, imageops::FilterType::CatmullRom);
+    let expected = normalize(&DynamicImage::ImageLuma8(digit.clone())).unwrap();
+    for factor in [4, 16, 257] {
+        let wide = ImageBuffer::from_fn(84, 84, |x, y| Luma([u16::from(digit.get_pixel(x, y)[0]) * factor]));
+        let difference =
+            normalize(&DynamicImage::ImageLuma16(wide)).unwrap().iter().zip(expected).map(|(a, b)| a.abs_diff(b)).max();
+        assert!(difference <= Some(1), "{factor}: {difference:?}");
+    }
+}
+
+/// They are cut out already, and MNIST's own images must not lose by other ways to read them.
+#[test]
+fn small_pictures_are_read_in_the_plain_way() {
+    let trained = Trained::load(full_run().0.path(), None).unwrap();
+    let set = test_set();
+    for index in 0..20 {
+        let picture = DynamicImage::ImageLuma8(grey(&set, index));
+        let reading = reading(&trained, &picture).unwrap();
+        assert_eq!(reading.image, normalize(&picture).unwrap());
+        let plain = trained.probabilities(&[reading.image]).unwrap()[0];
+        assert!(plain.iter().zip(reading.probabilities).all(|(a, b)| (a - b).abs() < 1e-4));
     }
 }
 
