@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use image::DynamicImage;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -74,12 +75,20 @@ impl Trained {
         paths.par_iter().map(|path| self.predict_one(path)).collect()
     }
 
+    /// What a picture shows; `None` if it shows nothing.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn read(&self, picture: &DynamicImage) -> Result<Option<Reading>> {
+        read(&self.net, self.config.data.scale, &self.device, picture)
+    }
+
     fn predict_one(&self, path: &Path) -> Result<Result<Prediction>> {
         let picture = match open(path) {
             Ok(picture) => picture,
             Err(error) => return Ok(Err(error)),
         };
-        let reading = read(&self.net, self.config.data.scale, &self.device, &picture)?;
+        let reading = self.read(&picture)?;
         let path = path.to_owned();
         Ok(match reading {
             Some(reading) => Ok(Prediction::new(path, &reading)),
@@ -98,6 +107,8 @@ pub struct Prediction {
     pub digit: usize,
     /// Its probability, 0 to 1.
     pub probability: f32,
+    /// Whether the probability is at least [`crate::reading::SURE`].
+    pub sure: bool,
     /// How much of a digit the net sees, whichever it is: ln Σ exp(logit).
     pub energy: f32,
     /// Where the digit is in the picture, in its pixels.
@@ -126,6 +137,6 @@ impl Prediction {
             reading.probabilities.iter().enumerate().map(|(digit, p)| RankedDigit { digit, probability: *p }).collect();
         ranking.sort_by(|a, b| b.probability.total_cmp(&a.probability));
         let Reading { digit, probability, energy, bounds, .. } = *reading;
-        Self { path, digit, probability, energy, bounds, ranking }
+        Self { path, digit, probability, sure: reading.is_sure(), energy, bounds, ranking }
     }
 }

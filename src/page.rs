@@ -28,7 +28,7 @@ use crate::{
     evaluation::{DeadUnits, Evaluation, Miss},
     files::write_atomically,
     model::LeNet5,
-    report::{EpochReport, Report, SplitMetrics, Status, percent},
+    report::{EpochReport, Report, SplitMetrics, Status, percent, probability},
 };
 
 /// Points of the learning rate's curve in an epoch.
@@ -298,6 +298,7 @@ fn values(tensor: Tensor<4>) -> Result<Vec<f32>> {
 fn render(template: &str, values: &serde_json::Value) -> Result<String> {
     let mut environment = Environment::new();
     environment.add_filter("percent", |fraction: f64| percent(fraction).replace(' ', "\u{a0}"));
+    environment.add_filter("probability", |p: f64| probability(p).replace(' ', "\u{a0}"));
     environment.add_filter("fixed", |value: f64, digits: usize| format!("{value:.digits$}"));
     TEMPLATES
         .iter()

@@ -8,7 +8,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
+    Result,
     data::ImageSet,
+    reading::Reading,
     scenes::{Kind, draw, kinds},
 };
 
@@ -74,28 +76,38 @@ impl KindResult {
     }
 }
 
+impl From<Option<Reading>> for Verdict {
+    fn from(reading: Option<Reading>) -> Self {
+        reading.map_or(Self::Refused, |reading| Self::Digit { digit: reading.digit, sure: reading.is_sure() })
+    }
+}
+
 /// Draws `per_kind` pictures of each kind from randomly chosen images, and has them read on all threads. Each picture
 /// depends on the seed, its kind's name, and its number alone.
+///
+/// # Errors
+/// The reader fails.
 pub fn read_all(
-    reader: impl Fn(&DynamicImage) -> Verdict + Sync,
+    reader: impl Fn(&DynamicImage) -> Result<Verdict> + Sync,
     images: &ImageSet,
     per_kind: usize,
     seed: u64,
-) -> Vec<KindResult> {
+) -> Result<Vec<KindResult>> {
     let read = |kind: &Kind, number: usize| {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(picture_seed(seed, kind.name, number));
         let index = random.random_range(0..images.len());
         let digit = images.image(index).as_array()?;
-        Some((usize::from(images.label(index)), reader(&draw(kind, digit, &mut random))))
+        let verdict = reader(&draw(kind, digit, &mut random));
+        Some(verdict.map(|verdict| (usize::from(images.label(index)), verdict)))
     };
     let per_kind = if images.is_empty() { 0 } else { per_kind };
     let result = |kind: &Kind| {
         let mut result = KindResult::new(kind.name, kind.shows_digit, kind.held_out);
-        let verdicts: Vec<_> = (0..per_kind).into_par_iter().filter_map(|number| read(kind, number)).collect();
-        for (label, verdict) in verdicts {
+        let verdicts = (0..per_kind).into_par_iter().filter_map(|number| read(kind, number));
+        for (label, verdict) in verdicts.collect::<Result<Vec<_>>>()? {
             result.count(label, verdict);
         }
-        result
+        Ok(result)
     };
     kinds().iter().map(result).collect()
 }
@@ -178,20 +190,21 @@ mod tests {
     #[test]
     fn results_depend_on_the_seed_alone() {
         // A reader that tells pictures apart by their size.
-        let reader = |picture: &DynamicImage| Verdict::Digit {
-            digit: picture.width() as usize % 10,
-            sure: picture.height().is_multiple_of(2),
+        let reader = |picture: &DynamicImage| {
+            let (digit, sure) = (picture.width() as usize % 10, picture.height().is_multiple_of(2));
+            Ok(Verdict::Digit { digit, sure })
         };
-        let first = read_all(reader, &images(), 1, 5);
-        assert_eq!(first, read_all(reader, &images(), 1, 5));
-        assert_ne!(first, read_all(reader, &images(), 1, 6));
+        let read = |seed| read_all(reader, &images(), 1, seed).unwrap();
+        let first = read(5);
+        assert_eq!(first, read(5));
+        assert_ne!(first, read(6));
         assert_eq!(first.len(), kinds().len());
         assert!(first.iter().all(|result| result.pictures == 1));
     }
 
     #[test]
     fn the_table_has_a_line_for_each_kind_and_each_sum() {
-        let results = read_all(|_| Verdict::Refused, &images(), 1, 1);
+        let results = read_all(|_| Ok(Verdict::Refused), &images(), 1, 1).unwrap();
         let table = table(&results);
         assert_eq!(table.lines().filter(|line| line.contains('%')).count(), kinds().len() + 4);
         assert!(

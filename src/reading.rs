@@ -23,6 +23,12 @@ const ENERGY_WIDTH: f32 = 2.0;
 /// What the plain candidate counts, as a fraction of all others together.
 const PLAIN_SHARE: f32 = 0.3;
 
+/// From this probability on, an answer counts as sure.
+///
+/// Measured on generated scenes of MNIST's training images with the net that ships: 6 % of the pictures with a digit stay
+/// below, among them half of those that are misread, and 55 % of the pictures without a digit.
+pub const SURE: f32 = 0.5;
+
 /// What a picture shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
@@ -38,6 +44,14 @@ pub struct Reading {
     pub image: [u8; PIXELS],
     /// Where it is in the picture, in the picture's pixels.
     pub bounds: Bounds,
+}
+
+impl Reading {
+    /// Whether the probability is at least [`SURE`].
+    #[must_use]
+    pub fn is_sure(&self) -> bool {
+        self.probability >= SURE
+    }
 }
 
 /// Reads a picture; `None` if it shows nothing.

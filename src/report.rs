@@ -189,9 +189,24 @@ pub(crate) fn percent(fraction: f64) -> String {
     format!("{:.2} %", fraction * 100.0)
 }
 
+/// A probability in percent. One that is nearly 0 or 1 is not shown as if it were.
+pub(crate) fn probability(probability: f64) -> String {
+    match probability {
+        p if p > 0.999 => ">99.9 %".into(),
+        p if p < 0.001 => "<0.1 %".into(),
+        p => format!("{:.1} %", p * 100.0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_probability_is_shown_as_certain() {
+        let shown = [1.0, 0.9991, 0.999, 0.5, 0.001, 0.0001].map(probability);
+        assert_eq!(shown, [">99.9 %", ">99.9 %", "99.9 %", "50.0 %", "0.1 %", "<0.1 %"].map(String::from));
+    }
 
     fn report(valid: &[Option<(f64, f64)>]) -> Report {
         let mut report = Report::new(&Config::default(), 1, 1);

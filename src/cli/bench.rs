@@ -1,19 +1,34 @@
 //! `lenet bench`.
 
-use std::fmt::Write;
+use std::{fmt::Write, path::PathBuf};
 
 use super::{print, print_json};
 use crate::{
     Result,
+    artifacts::PRETRAINED,
     backend::{BACKENDS, is_host},
     bench::{Speed, measure},
     config::Operators,
     data::load_mnist,
+    inference::Trained,
+    picture_bench::{self, Verdict},
     terminal::say,
 };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BenchArgs {
+    /// Measure instead how well a net reads pictures as people make them: scenes drawn from MNIST's test digits
+    #[arg(long)]
+    pictures: bool,
+    /// The net that reads them: a run's folder, a model.bpk, or the net that comes with lenet
+    #[arg(long, value_name = "RUN", requires = "pictures", default_value = PRETRAINED)]
+    run: PathBuf,
+    /// How many pictures to draw of each kind
+    #[arg(long, value_name = "N", requires = "pictures", default_value_t = 100)]
+    per_kind: usize,
+    /// The seed of the pictures
+    #[arg(long, value_name = "N", requires = "pictures", default_value_t = 1)]
+    seed: u64,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -21,6 +36,9 @@ pub(super) struct BenchArgs {
 
 impl BenchArgs {
     pub(super) fn run(self) -> Result<()> {
+        if self.pictures {
+            return self.read_pictures();
+        }
         let (images, _) = load_mnist()?;
         let mut speeds = Vec::new();
         for backend in BACKENDS {
@@ -36,6 +54,18 @@ impl BenchArgs {
             }
         }
         if self.json { print_json(&speeds) } else { print(&table(&speeds)) }
+    }
+
+    fn read_pictures(&self) -> Result<()> {
+        let (_, test) = load_mnist()?;
+        let trained = Trained::load(&self.run, None)?;
+        let results = picture_bench::read_all(
+            |picture| trained.read(picture).map(Verdict::from),
+            &test,
+            self.per_kind,
+            self.seed,
+        )?;
+        if self.json { print_json(&results) } else { print(&picture_bench::table(&results)) }
     }
 }
 

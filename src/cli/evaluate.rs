@@ -12,7 +12,7 @@ use crate::{
     data::{Augmentation, CLASSES, IMAGE_SIDE, ImageSet, Splits},
     evaluation::{Evaluation, Miss, evaluate},
     inference::Trained,
-    report::percent,
+    report::{percent, probability},
     terminal::say,
 };
 
@@ -132,7 +132,8 @@ fn misses(worst: &[Miss], set: &ImageSet) -> String {
             let line: Vec<&str> = drawn.iter().map(|image| image[line].as_str()).collect();
             let _ = writeln!(text, "  {}", line.join("  "));
         }
-        let caption = |miss: &Miss| format!("{} \u{2192} {}  {}", miss.label, miss.answer, percent(miss.probability));
+        let caption =
+            |miss: &Miss| format!("{} \u{2192} {}  {}", miss.label, miss.answer, probability(miss.probability));
         let captions: Vec<String> = row.iter().map(|miss| format!("{:<14}", caption(miss))).collect();
         let _ = writeln!(text, "  {}\n", captions.join("  ").trim_end());
     }

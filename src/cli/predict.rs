@@ -8,8 +8,9 @@ use super::{print, print_json};
 use crate::{
     Error, Result,
     artifacts::PRETRAINED,
-    inference::{Prediction, Trained},
-    report::percent,
+    inference::{Prediction, RankedDigit, Trained},
+    reading::SURE,
+    report::probability,
     terminal::say,
 };
 
@@ -23,6 +24,9 @@ pub(super) struct PredictArgs {
     /// How many digits to print for each picture, the most likely first
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=10))]
     top: u8,
+    /// The probability from which an answer counts as sure, 0 to 1
+    #[arg(long, value_name = "P", default_value_t = SURE, value_parser = parse_threshold)]
+    threshold: f32,
     /// The backend to compute on [default: the one it was trained on]
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
@@ -42,8 +46,10 @@ impl PredictArgs {
         for (path, result) in pictures.iter().zip(results) {
             match result {
                 Ok(mut prediction) => {
+                    prediction.sure = prediction.probability >= self.threshold;
+                    let line = line(&prediction, self.top.into());
                     prediction.ranking.truncate(self.top.into());
-                    lines += &line(&prediction);
+                    lines += &line;
                     entries.push(json!(prediction));
                 }
                 Err(error) => {
@@ -76,9 +82,23 @@ fn run_and_pictures(paths: &[PathBuf]) -> Result<(&Path, &[PathBuf])> {
     Ok(if is_run { (first, pictures) } else { (pretrained, paths) })
 }
 
-/// A picture in a line: its path, then digits with their probabilities.
-fn line(prediction: &Prediction) -> String {
-    let ranking: Vec<String> =
-        prediction.ranking.iter().map(|g| format!("{} {}", g.digit, percent(g.probability.into()))).collect();
-    format!("{}  {}\n", prediction.path.display(), ranking.join("  "))
+fn parse_threshold(text: &str) -> std::result::Result<f32, String> {
+    let threshold: f32 = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    if (0.0..=1.0).contains(&threshold) { Ok(threshold) } else { Err("it must be 0 to 1".into()) }
+}
+
+/// A picture in a line: its path, then digits with their probabilities. An answer that is not sure has a question mark and
+/// names the second most likely digit.
+fn line(prediction: &Prediction, top: usize) -> String {
+    let shown = |ranked: &RankedDigit| format!("{} {}", ranked.digit, probability(ranked.probability.into()));
+    let answer = match &prediction.ranking[..] {
+        [first, second, ..] if !prediction.sure && top == 1 => {
+            format!("? {} (or {}) {}", first.digit, second.digit, probability(first.probability.into()))
+        }
+        ranking => {
+            let ranking: Vec<String> = ranking.iter().take(top).map(shown).collect();
+            format!("{}{}", if prediction.sure { "" } else { "? " }, ranking.join("  "))
+        }
+    };
+    format!("{}  {answer}\n", prediction.path.display())
 }

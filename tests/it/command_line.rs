@@ -54,6 +54,22 @@ fn a_run_from_training_to_prediction() {
 }
 
 #[test]
+fn an_answer_below_the_threshold_is_marked() {
+    let nine = "tests/pictures/9.jpg";
+    let (code, output, error) = run(&["predict", nine, "--threshold", "0"]);
+    assert!(code == 0 && output.starts_with(&format!("{nine}  9 ")), "{output}{error}");
+    let (_, output, _) = run(&["predict", nine, "--threshold", "1"]);
+    assert!(output.starts_with(&format!("{nine}  ? 9 (or ")) && output.ends_with(" %\n"), "{output}");
+    for (threshold, sure) in [("0", true), ("1", false)] {
+        let (_, output, _) = run(&["predict", nine, "--threshold", threshold, "--json"]);
+        assert_eq!(serde_json::from_str::<Value>(&output).unwrap()[0]["sure"], sure);
+    }
+    for wrong in ["2", "NaN", "much"] {
+        assert_eq!(run(&["predict", nine, "--threshold", wrong]).0, 2, "{wrong}");
+    }
+}
+
+#[test]
 fn predict_classifies_what_it_can_and_reports_the_rest() {
     let run_folder = full_run().0.path();
     let folder = tempfile::tempdir().unwrap();
