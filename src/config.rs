@@ -79,6 +79,8 @@ pub struct DataConfig {
     pub train: usize,
     /// How pixels are scaled.
     pub scale: Scale,
+    /// Generated images without a digit that are added to each mini-batch, as a fraction of its size; 0 for none.
+    pub negatives: f64,
 }
 
 /// How a pixel, 0 to 255, is scaled for the net.
@@ -96,7 +98,7 @@ pub enum Scale {
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { folder: PathBuf::new(), validation: 5000, train: 0, scale: Scale::Standard }
+        Self { folder: PathBuf::new(), validation: 5000, train: 0, scale: Scale::Standard, negatives: 0.0 }
     }
 }
 
@@ -329,6 +331,11 @@ impl Config {
         let below_1 = |value: f64| (0.0..1.0).contains(&value);
         let checks = [
             ("backend", backend::check_name(&self.backend).err()),
+            ("data.negatives", unless(fraction(data.negatives), "is a fraction of the mini-batch: 0 to 1")),
+            (
+                "data.negatives",
+                unless(data.negatives == 0.0 || self.operators == Operators::Fused, "needs operators = \"fused\""),
+            ),
             ("training.epochs", out_of(1..=MAX_EPOCHS, training.epochs)),
             ("training.patience", out_of(0..=MAX_EPOCHS, training.patience)),
             ("training.batch_size", out_of(1..=MAX_BATCH_SIZE, training.batch_size)),

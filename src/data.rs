@@ -31,6 +31,9 @@ pub const PIXELS: usize = IMAGE_SIDE * IMAGE_SIDE;
 /// Number of classes; labels are 0 to 9.
 pub const CLASSES: usize = 10;
 
+/// The label of an image that shows none of the classes.
+pub const NO_CLASS: u8 = 10;
+
 /// Labelled images: pixels from 0 (background) to 255 (foreground), row by row. Clones share them.
 #[derive(Clone)]
 pub struct ImageSet {

@@ -91,7 +91,8 @@ impl Trained {
         let reading = self.read(&picture)?;
         let path = path.to_owned();
         Ok(match reading {
-            Some(reading) => Ok(Prediction::new(path, &reading)),
+            Some(reading) if reading.is_digit() => Ok(Prediction::new(path, &reading)),
+            Some(_) => Err(Error::Picture { path, reason: "no digit was found in it".into() }),
             None => Err(Error::Picture { path, reason: SHOWS_NOTHING.into() }),
         })
     }

@@ -18,6 +18,7 @@
 //! - [`picture`]: from any picture of a digit to images in MNIST's format: candidates for what it shows.
 //! - [`reading`]: the net decides between them.
 //! - [`inference`]: from a trained run and pictures to digits.
+//! - [`negatives`]: images without a digit, to train with.
 //! - [`page`]: a run, or a comparison of several, as an HTML page.
 //! - [`run`]: a whole run: prepare, train, test, write the page.
 //! - [`sweep`]: runs over a grid of hyperparameters.
@@ -38,6 +39,7 @@ mod files;
 mod fused;
 pub mod inference;
 pub mod model;
+pub mod negatives;
 pub mod page;
 pub mod panics;
 pub mod picture;

@@ -78,7 +78,10 @@ impl KindResult {
 
 impl From<Option<Reading>> for Verdict {
     fn from(reading: Option<Reading>) -> Self {
-        reading.map_or(Self::Refused, |reading| Self::Digit { digit: reading.digit, sure: reading.is_sure() })
+        match reading {
+            Some(reading) if reading.is_digit() => Self::Digit { digit: reading.digit, sure: reading.is_sure() },
+            _ => Self::Refused,
+        }
     }
 }
 

@@ -46,6 +46,9 @@ pub fn train(
     if config.backend == AUTO && progress != Progress::None {
         say(format!("using backend {name} on {hardware}"));
     }
+    if config.data.negatives > 0.0 && !is_host(&device) {
+        return Err(Error::Config(format!("data.negatives needs a CPU backend, such as flex; {name} is none")));
+    }
     let run = Arc::new(RunDir::prepare(folder, existing)?);
     let earlier = earlier_report(config, &run)?;
     if let Some(earlier) = &earlier

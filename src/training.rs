@@ -40,6 +40,7 @@ use crate::{
     config::{Config, Schedule},
     data::{Augmentation, BatchLoader, Splits},
     model::LeNet5,
+    negatives::negatives,
     panics,
     report::{Report, Status},
 };
@@ -64,9 +65,11 @@ pub(crate) fn learn(
     let training_device = device.clone().autodiff();
     let done = report.epochs.len();
     let batch_size = config.training.batch_size;
+    let negatives = if config.data.negatives > 0.0 { negatives(&splits.train, config.seed) } else { Vec::new() };
     let train = BatchLoader::new(splits.train.clone(), batch_size, training_device.clone())
         .shuffled(config.seed, done + 1)
-        .augmented(Augmentation::new(&config.augmentation, config.seed));
+        .augmented(Augmentation::new(&config.augmentation, config.seed))
+        .with_negatives(negatives, config.data.negatives, config.seed);
     let valid = BatchLoader::new(splits.valid.clone(), batch_size.max(256), device.clone());
     let schedule = Schedule::new(config, splits.train.len());
     let net =

@@ -16,8 +16,9 @@ use burn::{
     prelude::*,
 };
 use lenet_kernels::{INPUT, INPUT_SIDE};
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use super::{Augmentation, IMAGE_SIDE, ImageSet, PIXELS};
+use super::{Augmentation, IMAGE_SIDE, ImageSet, NO_CLASS, PIXELS};
 use crate::{config::Scale, fused};
 
 /// Mean and standard deviation of MNIST's training pixels, scaled to 0 to 1.
@@ -45,7 +46,7 @@ impl Scale {
 pub struct Batch {
     /// `[batch, 1, 32, 32]`, scaled for the net.
     pub images: Tensor<4>,
-    /// `[batch]`, labels 0-9.
+    /// `[batch]`, labels 0-9, or [`NO_CLASS`].
     pub targets: Tensor<1, Int>,
 }
 
@@ -97,8 +98,16 @@ pub struct BatchLoader {
     batch_size: usize,
     shuffle: Option<u64>,
     augmentation: Option<Arc<Augmentation>>,
+    negatives: Option<Arc<Negatives>>,
     epoch: AtomicUsize,
     device: Device,
+}
+
+/// Images without a class, and how many to add to a mini-batch, as a fraction of its size.
+struct Negatives {
+    images: Vec<[u8; PIXELS]>,
+    share: f64,
+    seed: u64,
 }
 
 impl BatchLoader {
@@ -106,7 +115,14 @@ impl BatchLoader {
     #[must_use]
     pub fn new(set: ImageSet, batch_size: usize, device: Device) -> Self {
         let batch_size = batch_size.max(1);
-        Self { set, batch_size, shuffle: None, augmentation: None, epoch: AtomicUsize::new(1), device }
+        Self { set, batch_size, shuffle: None, augmentation: None, negatives: None, epoch: AtomicUsize::new(1), device }
+    }
+
+    /// The same loader with images of no class behind those of each mini-batch, as a fraction of its size, in a random order
+    /// that depends on `seed`.
+    #[must_use]
+    pub fn with_negatives(self, images: Vec<[u8; PIXELS]>, share: f64, seed: u64) -> Self {
+        Self { negatives: (!images.is_empty()).then(|| Arc::new(Negatives { images, share, seed })), ..self }
     }
 
     /// The same loader with another variant of each image in each epoch.
@@ -123,8 +139,8 @@ impl BatchLoader {
 
     fn with(&self, set: ImageSet, device: Device) -> Self {
         let epoch = AtomicUsize::new(self.epoch.load(Ordering::Relaxed));
-        let (batch_size, shuffle, augmentation) = (self.batch_size, self.shuffle, self.augmentation.clone());
-        Self { set, batch_size, shuffle, augmentation, epoch, device }
+        let (augmentation, negatives) = (self.augmentation.clone(), self.negatives.clone());
+        Self { set, batch_size: self.batch_size, shuffle: self.shuffle, augmentation, negatives, epoch, device }
     }
 }
 
@@ -136,9 +152,10 @@ impl DataLoader<Batch> for BatchLoader {
             Some(seed) => self.set.permuted(seed.wrapping_add((epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))),
             None => self.set.clone(),
         };
-        let augmentation = self.augmentation.clone().map(|augmentation| (augmentation, epoch));
-        let batch_size = self.batch_size;
-        Box::new(BatchIterator { set, batch_size, augmentation, device: &self.device, done: 0, next: None })
+        let (augmentation, negatives) = (self.augmentation.clone(), self.negatives.clone());
+        let making = Making { set, augmentation, negatives, epoch };
+        let (batch_size, device) = (self.batch_size, &self.device);
+        Box::new(BatchIterator { making: Arc::new(making), batch_size, device, done: 0, next: None })
     }
 
     fn num_items(&self) -> usize {
@@ -155,9 +172,8 @@ impl DataLoader<Batch> for BatchLoader {
 }
 
 struct BatchIterator<'a> {
-    set: ImageSet,
+    making: Arc<Making>,
     batch_size: usize,
-    augmentation: Option<(Arc<Augmentation>, usize)>,
     device: &'a Device,
     /// Images that were handed out.
     done: usize,
@@ -165,12 +181,19 @@ struct BatchIterator<'a> {
     next: Option<Arc<Prepared>>,
 }
 
+/// What the mini-batches of an epoch are made of.
+struct Making {
+    /// In the epoch's order.
+    set: ImageSet,
+    augmentation: Option<Arc<Augmentation>>,
+    negatives: Option<Arc<Negatives>>,
+    epoch: usize,
+}
+
 /// A mini-batch's data, made by an idle thread in advance or else by the thread that needs it.
 struct Prepared {
-    set: ImageSet,
+    making: Arc<Making>,
     range: Range<usize>,
-    /// With the epoch that it is for.
-    augmentation: Option<(Arc<Augmentation>, usize)>,
     progress: Mutex<Preparation>,
 }
 
@@ -180,34 +203,47 @@ enum Preparation {
     HandedOut,
 }
 
-impl Prepared {
-    /// The pixels and the labels.
-    fn make(&self) -> (Vec<f32>, Vec<i32>) {
-        let pixels = match &self.augmentation {
-            None => pixels(self.range.clone().map(|i| self.set.image(i)), self.set.scale()),
-            Some((augmentation, epoch)) => self.variants(augmentation, *epoch),
-        };
-        (pixels, self.range.clone().map(|i| i32::from(self.set.label(i))).collect())
-    }
-
-    /// The pixels of the images' variants.
-    fn variants(&self, augmentation: &Augmentation, epoch: usize) -> Vec<f32> {
-        let scale = self.set.scale();
-        let mut fields = background(self.range.len(), scale);
-        let mut variant = [0.0; PIXELS];
-        for (i, field) in self.range.clone().zip(fields.as_chunks_mut().0) {
-            let variation = augmentation.draw(epoch, self.set.index_in_data(i), self.set.label(i));
-            augmentation.render(self.set.image(i), &variation, &mut variant);
-            place(&variant, field, scale);
+impl Making {
+    /// The pixels and the labels of some images, and of the negatives behind them.
+    fn make(&self, range: &Range<usize>) -> (Vec<f32>, Vec<i32>) {
+        let images = range.clone().map(|i| (self.set.image(i), self.set.index_in_data(i), self.set.label(i)));
+        let negatives = self.negatives_of(range);
+        // Behind all indices of the data.
+        let behind = negatives.iter().map(|(image, index)| (&image[..], usize::MAX - index, NO_CLASS));
+        let (scale, mut variant) = (self.set.scale(), [0.0; PIXELS]);
+        let mut fields = background(range.len() + negatives.len(), scale);
+        let mut labels = Vec::with_capacity(range.len() + negatives.len());
+        for ((image, index, label), field) in images.chain(behind).zip(fields.as_chunks_mut().0) {
+            match &self.augmentation {
+                None => place(&image.as_chunks().0[0], field, scale),
+                Some(augmentation) => {
+                    augmentation.render(image, &augmentation.draw(self.epoch, index, label), &mut variant);
+                    place(&variant, field, scale);
+                }
+            }
+            labels.push(label.into());
         }
-        fields
+        (fields, labels)
     }
 
+    /// The negatives that belong to some images, each with its index. They depend on the seed, the epoch and the first image.
+    fn negatives_of(&self, range: &Range<usize>) -> Vec<(&[u8; PIXELS], usize)> {
+        let Some(negatives) = &self.negatives else { return Vec::new() };
+        let seed = negatives.seed ^ ((self.epoch as u64) << 32 | range.start as u64);
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the size of a mini-batch")]
+        let count = (negatives.share * range.len() as f64).round() as usize;
+        let mut draw = || random.random_range(0..negatives.images.len());
+        (0..count).map(|_| draw()).map(|index| (&negatives.images[index], index)).collect()
+    }
+}
+
+impl Prepared {
     /// Makes the data unless another thread has made it or is making it.
     fn prepare(&self) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*progress, Preparation::Open) {
-            let (pixels, labels) = self.make();
+            let (pixels, labels) = self.making.make(&self.range);
             *progress = Preparation::Done(pixels, labels);
         }
     }
@@ -216,7 +252,7 @@ impl Prepared {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *progress, Preparation::HandedOut) {
             Preparation::Done(pixels, labels) => (pixels, labels),
-            Preparation::Open | Preparation::HandedOut => self.make(),
+            Preparation::Open | Preparation::HandedOut => self.making.make(&self.range),
         }
     }
 }
@@ -224,10 +260,9 @@ impl Prepared {
 impl BatchIterator<'_> {
     /// The batch after those that were handed out, not made yet.
     fn following(&self) -> Option<Arc<Prepared>> {
-        let range = self.done..(self.done + self.batch_size).min(self.set.len());
-        let (set, augmentation, progress) =
-            (self.set.clone(), self.augmentation.clone(), Mutex::new(Preparation::Open));
-        (!range.is_empty()).then(|| Arc::new(Prepared { set, range, augmentation, progress }))
+        let range = self.done..(self.done + self.batch_size).min(self.making.set.len());
+        let (making, progress) = (self.making.clone(), Mutex::new(Preparation::Open));
+        (!range.is_empty()).then(|| Arc::new(Prepared { making, range, progress }))
     }
 }
 
@@ -252,6 +287,6 @@ impl Iterator for BatchIterator<'_> {
 
 impl DataLoaderIterator<Batch> for BatchIterator<'_> {
     fn progress(&self) -> Progress {
-        Progress::new(self.done, self.set.len(), Some("images".into()))
+        Progress::new(self.done, self.making.set.len(), Some("images".into()))
     }
 }

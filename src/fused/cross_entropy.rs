@@ -97,17 +97,21 @@ fn compute<B: Host>(logits: FloatTensor<B>, targets: &FloatTensor<B>) -> (FloatT
 /// `smoothing` is the fraction of each label that is spread evenly over all classes.
 ///
 /// # Shapes
-/// logits `[batch, 10]`, labels `[batch]` of 0 to 9 -> `[1]`
+/// logits `[batch, 10]`, labels `[batch]` of 0 to 9, or 10 for an image of no class: its target is the same for all -> `[1]`
 pub(crate) fn mean(logits: &Tensor<2>, labels: &[usize], smoothing: f32) -> Option<Tensor<1>> {
     let device = logits.device();
     let fits = logits.dtype() == DType::F32 && logits.dims() == [labels.len(), OUTPUT];
-    if !is_host(&device) || !fits || labels.iter().any(|label| *label >= OUTPUT) {
+    if !is_host(&device) || !fits || labels.iter().any(|label| *label > OUTPUT) {
         return None;
     }
     #[expect(clippy::cast_precision_loss, reason = "ten")]
     let mut targets = vec![smoothing / OUTPUT as f32; labels.len() * OUTPUT];
     for (row, label) in targets.chunks_exact_mut(OUTPUT).zip(labels) {
-        row[*label] += 1.0 - smoothing;
+        match row.get_mut(*label) {
+            Some(target) => *target += 1.0 - smoothing,
+            // It belongs to no class.
+            None => row.fill(1.0 / OUTPUT as f32),
+        }
     }
     let targets = tensor(targets, [labels.len(), OUTPUT], &device);
     if targets.dtype() != DType::F32 {
@@ -177,6 +181,20 @@ mod tests {
     #[test]
     fn a_label_that_is_not_a_class_is_left_to_burn() {
         let logits = Tensor::<2>::zeros([1, OUTPUT], &Device::flex());
-        assert!(mean(&logits, &[10], 0.0).is_none() && mean(&logits, &[9], 0.0).is_some());
+        assert!(mean(&logits, &[11], 0.0).is_none() && mean(&logits, &[9], 0.0).is_some());
+    }
+
+    #[test]
+    fn the_target_of_no_class_is_the_same_for_all() {
+        let device = Device::flex().autodiff();
+        let logits =
+            Tensor::<2>::from_floats([[2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0]], &device).require_grad();
+        let loss = mean(&logits, &[OUTPUT], 0.0).unwrap();
+        let gradients = loss.clone().backward();
+        let gradient: Vec<f32> = logits.grad(&gradients).unwrap().into_data().iter().collect();
+        let probabilities: Vec<f32> = burn::tensor::activation::softmax(logits, 1).into_data().iter().collect();
+        let expected = -probabilities.iter().map(|p| p.ln()).sum::<f32>() / 10.0;
+        assert!((loss.into_scalar::<f32>() - expected).abs() < 1e-5);
+        assert!(gradient.iter().zip(&probabilities).all(|(gradient, p)| (gradient - (p - 0.1)).abs() < 1e-6));
     }
 }

@@ -10,7 +10,7 @@ use burn::{
 use crate::{
     backend::is_host,
     config::{Operators, Reduction},
-    data::Batch,
+    data::{Batch, CLASSES},
     fused::cross_entropy,
     model::{LeNet5, argmax, rows},
 };
@@ -18,7 +18,7 @@ use crate::{
 /// What a step on a mini-batch returns.
 #[derive(Debug, Clone)]
 pub struct BatchOutput {
-    /// Images in the mini-batch.
+    /// Images in the mini-batch that belong to a class.
     pub images: usize,
     /// Its loss and how many images are classified correctly.
     pub metrics: BatchMetrics,
@@ -84,13 +84,16 @@ impl LeNet5 {
                 .init(&logits.device())
                 .forward(logits.clone(), targets.clone())
         };
-        let images = targets.dims()[0];
+        let mut images = targets.dims()[0];
         let labels = if is_host(&logits.device()) { labels(&targets) } else { None };
         let loss = match (&labels, self.operators) {
             (Some(labels), Operators::Fused) => cross_entropy::mean(&logits, labels, smoothing),
             _ => None,
         };
         let loss = loss.unwrap_or_else(composed);
+        if let Some(labels) = &labels {
+            images = labels.iter().filter(|label| **label < CLASSES).count();
+        }
         let known = labels.and_then(|labels| known(&loss, &logits, &labels));
         let metrics =
             known.unwrap_or_else(|| BatchMetrics::OnDevice(Box::new(OnDevice { loss: loss.clone(), logits, targets })));
@@ -115,10 +118,11 @@ impl TrainStep for LeNet5 {
     type Output = BatchOutput;
 
     fn step(&self, batch: Batch) -> TrainOutput<BatchOutput> {
+        let count = batch.targets.dims()[0];
         let (loss, output) = self.classify(batch);
         let gradients = match self.loss.reduction {
             Reduction::Mean => loss.backward(),
-            Reduction::Sum => loss.mul_scalar(output.images as f64).backward(),
+            Reduction::Sum => loss.mul_scalar(count as f64).backward(),
         };
         TrainOutput::new(self, gradients, output)
     }

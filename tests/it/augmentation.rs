@@ -200,6 +200,53 @@ fn the_background_keeps_its_exact_shade() {
 }
 
 #[test]
+fn negatives_come_behind_the_images_of_a_mini_batch() {
+    let set = splits().train.slice(0, 300);
+    let negatives = lenet::negatives::negatives(&set, 1);
+    assert!(negatives.len() >= 60 && negatives == lenet::negatives::negatives(&set, 1));
+    let batches = |threads: usize| -> Vec<(Vec<i32>, Vec<u32>)> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let loader = BatchLoader::new(set.clone(), 64, Device::flex())
+                .shuffled(1, 1)
+                .augmented(Augmentation::new(&all_ranges(), 1))
+                .with_negatives(negatives.clone(), 0.25, 1);
+            let values = |batch: lenet::data::Batch| {
+                let pixels = batch.images.into_data().try_into_vec::<f32>().unwrap();
+                (batch.targets.into_data().iter().collect(), pixels.into_iter().map(f32::to_bits).collect())
+            };
+            loader.iter().map(|batch| values(batch.unwrap())).collect()
+        })
+    };
+    let once = batches(1);
+    assert_eq!(once, batches(2));
+    let counts: Vec<usize> = once.iter().map(|(labels, _)| labels.len()).collect();
+    assert_eq!(counts, [80, 80, 80, 80, 55]);
+    for (labels, _) in &once {
+        let images = labels.len() * 4 / 5;
+        assert!(labels[..images].iter().all(|label| *label < 10) && labels[images..].iter().all(|label| *label == 10));
+    }
+}
+
+#[test]
+fn a_net_that_has_seen_negatives_is_less_sure_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let sureness = |name: &str, share: f64| {
+        let mut config = smoke(&["data.validation=0", "training.epochs=4"]);
+        config.data.negatives = share;
+        let run = folder.path().join(name);
+        let report = train_quietly(&config, &run, Existing::Refuse).unwrap();
+        assert!(report.test.unwrap().accuracy > 0.8 && report.epochs[3].train.accuracy <= 1.0);
+        let unseen = lenet::negatives::negatives(&splits().valid.slice(0, 600), 9);
+        let probabilities = lenet::inference::Trained::load(&run, None).unwrap().probabilities(&unseen).unwrap();
+        let largest = probabilities.iter().map(|p| p.iter().copied().fold(0.0, f32::max));
+        largest.sum::<f32>() / probabilities.len() as f32
+    };
+    let (without, with) = (sureness("without", 0.0), sureness("with", 0.3));
+    assert!(with < without - 0.2, "{without} {with}");
+}
+
+#[test]
 fn an_augmented_run_that_was_resumed_equals_one_that_was_not() {
     let folder = tempfile::tempdir().unwrap();
     let config = |epochs: usize| {

@@ -128,6 +128,8 @@ fn wrong_overrides_are_refused_by_name() {
     assert_snapshot!(complaint("", &["training.epochs=many"]), @r#"--set training.epochs=many: invalid type: string "many", expected a whole number from 0"#);
     assert_snapshot!(complaint("", &["training.epochs=0"]), @"--set training.epochs=0: training.epochs must be 1 to 1000000");
     assert_snapshot!(complaint("", &["training.patience=1000001"]), @"--set training.patience=1000001: training.patience must be at most 1000000");
+    assert_snapshot!(complaint("", &["data.negatives=2"]), @"--set data.negatives=2: data.negatives is a fraction of the mini-batch: 0 to 1");
+    assert_snapshot!(complaint("", &["data.negatives=0.1", "operators=composed"]), @r#"--set data.negatives=0.1: data.negatives needs operators = "fused""#);
     assert_snapshot!(complaint("", &["seed.x=1"]), @"--set seed.x=1: `seed` has no keys below it");
     assert_snapshot!(complaint("", &["training=1"]), @"--set training=1: `training` is a section; set one of its keys: batch_size, epochs, patience");
     assert_snapshot!(complaint("", &["training.patience=2", "data.validation=0"]), @"--set training.patience=2: training.patience needs a validation set: set data.validation above 0");

@@ -30,8 +30,8 @@ fn the_shipped_net_is_as_accurate_as_its_report_says() {
 #[test]
 fn the_shipped_config_is_one_of_those_in_the_repository() {
     let shipped = RunDir::open(Path::new(PRETRAINED)).unwrap().read_config().unwrap();
-    let record = lenet::config::Config::load(&project("configs/record.toml"), &[]).unwrap();
-    assert_eq!(shipped.differences(&record).unwrap(), []);
+    let config = lenet::config::Config::load(&project("configs/pretrained.toml"), &[]).unwrap();
+    assert_eq!(shipped.differences(&config).unwrap(), []);
 }
 
 #[test]
