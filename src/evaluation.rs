@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Result,
     data::{BatchLoader, CLASSES, ImageSet, images_tensor},
+    fused::values,
     model::{LeNet5, argmax, rows},
 };
 
@@ -229,9 +230,9 @@ pub fn dead_units(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<DeadU
         let layers = net.layers(images_tensor((0..part.len()).map(|i| part.image(i)), part.scale(), device));
         let [c1, c3] = [layers.s2, layers.s4].map(|maps| maps.max_dim(3).max_dim(2).flatten::<2>(1, 3));
         for (units, strongest) in [c1, c3, layers.c5, layers.f6].into_iter().zip(&mut strongest) {
-            let units = units.max_dim(0).try_into_data().map_err(|e| Error::Device(e.to_string()))?;
-            strongest.resize(units.num_elements(), 0.0);
-            for (strongest, unit) in strongest.iter_mut().zip(units.iter::<f32>()) {
+            let units = values(units.max_dim(0))?;
+            strongest.resize(units.len(), 0.0);
+            for (strongest, unit) in strongest.iter_mut().zip(units) {
                 *strongest = strongest.max(unit);
             }
         }

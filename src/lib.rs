@@ -37,6 +37,7 @@ mod error;
 pub mod evaluation;
 mod files;
 mod fused;
+mod geometry;
 pub mod inference;
 pub mod model;
 pub mod negatives;

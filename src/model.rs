@@ -216,8 +216,7 @@ struct AllFinite(Result<bool>);
 impl ModuleVisitor for AllFinite {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Ok(true) = self.0 else { return };
-        let data = param.val().try_into_data().map_err(|e| Error::Device(e.to_string()));
-        self.0 = data.map(|data| data.iter::<f32>().all(f32::is_finite));
+        self.0 = fused::values(param.val()).map(|values| values.into_iter().all(f32::is_finite));
     }
 }
 

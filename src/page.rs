@@ -27,6 +27,7 @@ use crate::{
     data::{CLASSES, IMAGE_SIDE, ImageSet, Splits, images_tensor},
     evaluation::{DeadUnits, Evaluation, Miss},
     files::write_atomically,
+    fused::values,
     model::LeNet5,
     report::{EpochReport, Report, SplitMetrics, Status, percent, probability},
 };
@@ -289,10 +290,6 @@ impl Gallery {
 fn digit(set: &ImageSet, index: usize) -> Result<String> {
     let pixels: Vec<f32> = set.image(index).iter().map(|byte| f32::from(*byte)).collect();
     sprite(&pixels, IMAGE_SIDE, 1, Palette::Grey)
-}
-
-fn values(tensor: Tensor<4>) -> Result<Vec<f32>> {
-    Ok(tensor.try_into_data().map_err(|e| Error::Device(e.to_string()))?.iter().collect())
 }
 
 fn render(template: &str, values: &serde_json::Value) -> Result<String> {

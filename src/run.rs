@@ -47,7 +47,9 @@ pub fn train(
         say(format!("using backend {name} on {hardware}"));
     }
     if config.data.negatives > 0.0 && !is_host(&device) {
-        return Err(Error::Config(format!("data.negatives needs a CPU backend, such as flex; {name} is none")));
+        return Err(Error::Config(format!(
+            "data.negatives needs a CPU backend, such as flex, but the backend is {name}"
+        )));
     }
     let run = Arc::new(RunDir::prepare(folder, existing)?);
     let earlier = earlier_report(config, &run)?;

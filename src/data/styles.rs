@@ -4,6 +4,7 @@
 use rand::{Rng, RngExt};
 
 use super::{IMAGE_SIDE, PIXELS};
+use crate::geometry::distance;
 
 /// Pixels from this value on belong to a stroke.
 const INK: u8 = 96;
@@ -129,14 +130,6 @@ fn stroke(image: &mut [u8; PIXELS], [start, control, end]: [[f32; 2]; 3], radius
         let ink = ((radius + 0.5 - distance).clamp(0.0, 1.0) * 255.0) as u8;
         *pixel = ink.max(*pixel);
     }
-}
-
-/// The distance of a point from a line between two others.
-fn distance(point: [f32; 2], from: [f32; 2], to: [f32; 2]) -> f32 {
-    let [along, offset] = [[to[0] - from[0], to[1] - from[1]], [point[0] - from[0], point[1] - from[1]]];
-    let length = along[0].powi(2) + along[1].powi(2);
-    let at = ((offset[0] * along[0] + offset[1] * along[1]) / length.max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);
-    (offset[0] - at * along[0]).hypot(offset[1] - at * along[1])
 }
 
 /// The column and the row of an image's centre of mass.

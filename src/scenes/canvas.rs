@@ -4,6 +4,7 @@ use image::{ImageBuffer, Luma, Rgb, Rgb32FImage, imageops};
 use rand::RngExt;
 
 use super::Random;
+pub(super) use crate::geometry::distance;
 
 /// Red, green and blue, 0 to 1.
 pub(super) type Colour = [f32; 3];
@@ -95,14 +96,6 @@ pub(super) fn reach(low: f32, high: f32, side: f32) -> std::ops::Range<u32> {
 /// How much of the pixel at a point a line covers, 0 to 1. A line thinner than a pixel is pale.
 pub(super) fn line_coverage(point: Point, from: Point, to: Point, width: f32) -> f32 {
     (width / 2.0 + 0.5 - distance(point, from, to)).clamp(0.0, width.min(1.0))
-}
-
-/// The distance of a point from the line between two others.
-pub(super) fn distance(point: Point, from: Point, to: Point) -> f32 {
-    let [dx, dy] = [to[0] - from[0], to[1] - from[1]];
-    let [px, py] = [point[0] - from[0], point[1] - from[1]];
-    let along = ((px * dx + py * dy) / (dx * dx + dy * dy).max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);
-    (px - along * dx).hypot(py - along * dy)
 }
 
 /// A point turned by an angle, in radians, around a centre.

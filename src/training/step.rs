@@ -84,16 +84,15 @@ impl LeNet5 {
                 .init(&logits.device())
                 .forward(logits.clone(), targets.clone())
         };
-        let mut images = targets.dims()[0];
         let labels = if is_host(&logits.device()) { labels(&targets) } else { None };
         let loss = match (&labels, self.operators) {
             (Some(labels), Operators::Fused) => cross_entropy::mean(&logits, labels, smoothing),
             _ => None,
         };
         let loss = loss.unwrap_or_else(composed);
-        if let Some(labels) = &labels {
-            images = labels.iter().filter(|label| **label < CLASSES).count();
-        }
+        // Where they cannot be read here, all images belong to a class: only the CPU trains with others.
+        let in_class = |labels: &Vec<usize>| labels.iter().filter(|label| **label < CLASSES).count();
+        let images = labels.as_ref().map_or_else(|| targets.dims()[0], in_class);
         let known = labels.and_then(|labels| known(&loss, &logits, &labels));
         let metrics =
             known.unwrap_or_else(|| BatchMetrics::OnDevice(Box::new(OnDevice { loss: loss.clone(), logits, targets })));
