@@ -85,9 +85,8 @@ impl ImageSet {
     /// # Panics
     /// `index` is not below [`ImageSet::len`].
     #[must_use]
-    pub fn image(&self, index: usize) -> &[u8] {
-        let at = self.members[index] as usize * PIXELS;
-        &self.pixels[at..at + PIXELS]
+    pub fn image(&self, index: usize) -> &[u8; PIXELS] {
+        &self.pixels.as_chunks().0[self.members[index] as usize]
     }
 
     /// The label of an image, 0 to 9.

@@ -63,8 +63,7 @@ impl Trained {
         if images.is_empty() {
             return Ok(Vec::new());
         }
-        let images = images.iter().map(<[u8; PIXELS]>::as_slice);
-        rows(self.net.probabilities(images_tensor(images, self.config.data.scale, &self.device)))
+        rows(self.net.probabilities(images_tensor(images.iter(), self.config.data.scale, &self.device)))
     }
 
     /// Classifies picture files, several at a time; each has its own result.

@@ -27,7 +27,7 @@ pub fn negatives(digits: &ImageSet, seed: u64) -> Vec<[u8; PIXELS]> {
     let of_scene = |number: u64| {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed.rotate_left(32) ^ number);
         let kind = kinds[random.random_range(0..kinds.len())];
-        let digit = &digits.image(random.random_range(0..digits.len())).as_chunks().0[0];
+        let digit = digits.image(random.random_range(0..digits.len()));
         let candidates = candidates(&draw(kind, digit, &mut random));
         candidates.into_iter().map(|candidate| candidate.image).sample(&mut random, PER_SCENE)
     };

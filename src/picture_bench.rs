@@ -99,14 +99,13 @@ pub fn read_all(
     let read = |kind: &Kind, number: usize| {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(picture_seed(seed, kind.name, number));
         let index = random.random_range(0..images.len());
-        let digit = images.image(index).as_array()?;
-        let verdict = reader(&draw(kind, digit, &mut random));
-        Some(verdict.map(|verdict| (usize::from(images.label(index)), verdict)))
+        let verdict = reader(&draw(kind, images.image(index), &mut random));
+        verdict.map(|verdict| (usize::from(images.label(index)), verdict))
     };
     let per_kind = if images.is_empty() { 0 } else { per_kind };
     let result = |kind: &Kind| {
         let mut result = KindResult::new(kind.name, kind.shows_digit, kind.held_out);
-        let verdicts = (0..per_kind).into_par_iter().filter_map(|number| read(kind, number));
+        let verdicts = (0..per_kind).into_par_iter().map(|number| read(kind, number));
         for (label, verdict) in verdicts.collect::<Result<Vec<_>>>()? {
             result.count(label, verdict);
         }

@@ -71,7 +71,7 @@ pub fn read(net: &LeNet5, scale: Scale, device: &Device, picture: &DynamicImage)
     if candidates.is_empty() {
         return Ok(None);
     }
-    let images = candidates.iter().map(|candidate| candidate.image.as_slice());
+    let images = candidates.iter().map(|candidate| &candidate.image);
     let logits = rows(net.forward(images_tensor(images, scale, device)))?;
     Ok(decide(&candidates, &logits))
 }

@@ -100,11 +100,8 @@ impl Augmentation {
     }
 
     /// An image's variant: pixels from 0 to 255, not rounded.
-    ///
-    /// # Panics
-    /// The image is not of 784 pixels.
-    pub fn render(&self, image: &[u8], variation: &Variation, variant: &mut [f32; PIXELS]) {
-        let mut image = image.as_chunks().0[0];
+    pub fn render(&self, image: &[u8; PIXELS], variation: &Variation, variant: &mut [f32; PIXELS]) {
+        let mut image = *image;
         let mut variation = *variation;
         if let Some(style) = variation.style {
             let moved;

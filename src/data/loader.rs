@@ -53,8 +53,12 @@ pub struct Batch {
 /// Images as the net takes them: scaled, and with a margin of background around the 28x28 pixels.
 ///
 /// # Shapes
-/// `n` slices of 784 bytes -> `[n, 1, 32, 32]`
-pub fn images_tensor<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale, device: &Device) -> Tensor<4> {
+/// `n` arrays of 784 bytes -> `[n, 1, 32, 32]`
+pub fn images_tensor<'a>(
+    images: impl ExactSizeIterator<Item = &'a [u8; PIXELS]>,
+    scale: Scale,
+    device: &Device,
+) -> Tensor<4> {
     tensor_of(pixels(images, scale), device)
 }
 
@@ -64,10 +68,10 @@ fn tensor_of(pixels: Vec<f32>, device: &Device) -> Tensor<4> {
 }
 
 /// Images as the net takes them: `[n * 1024]`.
-fn pixels<'a>(images: impl ExactSizeIterator<Item = &'a [u8]>, scale: Scale) -> Vec<f32> {
+fn pixels<'a>(images: impl ExactSizeIterator<Item = &'a [u8; PIXELS]>, scale: Scale) -> Vec<f32> {
     let mut fields = background(images.len(), scale);
     for (image, field) in images.zip(fields.as_chunks_mut().0) {
-        place(&image.as_chunks().0[0], field, scale);
+        place(image, field, scale);
     }
     fields
 }
@@ -209,13 +213,13 @@ impl Making {
         let images = range.clone().map(|i| (self.set.image(i), self.set.index_in_data(i), self.set.label(i)));
         let negatives = self.negatives_of(range);
         // Behind all indices of the data.
-        let behind = negatives.iter().map(|(image, index)| (&image[..], usize::MAX - index, NO_CLASS));
+        let behind = negatives.iter().map(|(image, index)| (*image, usize::MAX - index, NO_CLASS));
         let (scale, mut variant) = (self.set.scale(), [0.0; PIXELS]);
         let mut fields = background(range.len() + negatives.len(), scale);
         let mut labels = Vec::with_capacity(range.len() + negatives.len());
         for ((image, index, label), field) in images.chain(behind).zip(fields.as_chunks_mut().0) {
             match &self.augmentation {
-                None => place(&image.as_chunks().0[0], field, scale),
+                None => place(image, field, scale),
                 Some(augmentation) => {
                     augmentation.render(image, &augmentation.draw(self.epoch, index, label), &mut variant);
                     place(&variant, field, scale);

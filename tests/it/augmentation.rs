@@ -34,7 +34,7 @@ fn augmentation() -> &'static Augmentation {
     AUGMENTATION.get_or_init(|| Augmentation::new(&all_ranges(), 1).unwrap())
 }
 
-fn rendered(image: &[u8], variation: &Variation) -> [f32; PIXELS] {
+fn rendered(image: &[u8; PIXELS], variation: &Variation) -> [f32; PIXELS] {
     let mut variant = [f32::NAN; PIXELS];
     augmentation().render(image, variation, &mut variant);
     variant
@@ -48,8 +48,8 @@ fn moments(image: &[f32]) -> [f32; 3] {
 }
 
 /// A bar of 2 by 12 pixels around the centre, upright.
-fn bar() -> Vec<u8> {
-    (0..PIXELS).map(|i| if (8..20).contains(&(i / 28)) && (13..15).contains(&(i % 28)) { 255 } else { 0 }).collect()
+fn bar() -> [u8; PIXELS] {
+    std::array::from_fn(|i| if (8..20).contains(&(i / 28)) && (13..15).contains(&(i % 28)) { 255 } else { 0 })
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn a_wrong_folder_is_refused_with_the_file_at_fault() {
 fn a_batch_is_normalized_and_centred() {
     let mut image = [0; 784];
     image[0] = 255;
-    let tensor = images_tensor([&image[..]].into_iter(), Scale::Standard, &Device::flex());
+    let tensor = images_tensor([&image].into_iter(), Scale::Standard, &Device::flex());
     assert_eq!(tensor.dims(), [1, 1, 32, 32]);
     let pixels: Vec<f32> = tensor.into_data().iter().collect();
     let (background, foreground) = ((0.0 - 0.1307) / 0.3081, (1.0 - 0.1307) / 0.3081);
@@ -116,7 +116,7 @@ fn a_batch_is_normalized_and_centred() {
         assert!((pixel - expected).abs() < 1e-6, "{position}: {pixel}");
     }
     for (scale, foreground) in [(Scale::Unit, 1.0), (Scale::Byte, 255.0)] {
-        let tensor = images_tensor([&image[..]].into_iter(), scale, &Device::flex());
+        let tensor = images_tensor([&image].into_iter(), scale, &Device::flex());
         let pixels: Vec<f32> = tensor.into_data().iter().collect();
         assert!((pixels[2 * 32 + 2] - foreground).abs() < 1e-4 && pixels.iter().filter(|v| **v == 0.0).count() == 1023);
     }

@@ -35,7 +35,7 @@ fn a_saved_model_gives_the_results_in_the_report() {
     let again = evaluate(&trained.net, &splits().test, &trained.device).unwrap();
     assert_eq!(Some(&again), report.test.as_ref());
     let record = Trained::load(&folder.path().join("model.bpk"), None).unwrap();
-    let image: [u8; 784] = splits().test.image(0).try_into().unwrap();
+    let image: [u8; 784] = *splits().test.image(0);
     assert_eq!(record.probabilities(&[image]).unwrap(), trained.probabilities(&[image]).unwrap());
 }
 
