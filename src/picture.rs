@@ -4,6 +4,7 @@
 //! - `plane`, `resize`, `filters`: grey pictures as numbers.
 //! - `foreground`: how much each pixel belongs to the foreground, in several ways.
 //! - `components`: connected components.
+//! - `selection`: which of them may be the digit.
 //! - `framing`: the digit in 28x28 pixels, as in MNIST.
 //! - `candidates`: the ways to read a picture. [`crate::reading`] decides between them.
 
@@ -15,6 +16,7 @@ mod foreground;
 mod framing;
 mod plane;
 mod resize;
+mod selection;
 
 use std::path::Path;
 

@@ -9,21 +9,16 @@
 use image::DynamicImage;
 
 use super::{
-    components::{Component, Components},
+    components::Components,
     foreground::{by_border, by_local_background, otsu},
     framing::{frame, frame_thickened, framed_already},
     plane::{Bounds, Plane, brightness},
+    selection::{all, bounds, selections},
 };
 use crate::data::PIXELS;
 
 /// Pictures with a shorter longer side, in pixels, are cut out already: they have the plain candidate alone.
 const MIN_SIDE: usize = 60;
-/// A component whose mass is less than this fraction of the largest one's is a speck, not part of the digit.
-const MIN_COMPONENT: f32 = 0.05;
-/// Frames are at least this large, as a fraction of each side, and at most this full, as a fraction of their area.
-const FRAME: (f32, f32) = (0.6, 0.25);
-/// Lines are at least this long and at most this thick, as fractions of the sides.
-const LINE: (f32, f32) = (0.5, 0.08);
 /// The parts in the middle of the picture that are looked at on their own, as fractions of the sides.
 const WINDOWS: [f32; 2] = [0.8, 0.6];
 /// These parts, and the sheet, are reduced to this longer side, in pixels, which is enough for all but fine strokes.
@@ -162,7 +157,7 @@ impl Collection {
 
     fn plain(&self, view: &View, foreground: &Plane) -> Candidate {
         let components = Components::of(foreground);
-        let digit = large(&components.list, |_| true);
+        let digit = all(&components.list);
         let bounds = bounds(&components.list, &digit).unwrap_or(foreground.bounds());
         Candidate {
             image: framed_already(foreground).unwrap_or_else(|| frame(&foreground.crop(bounds))),
@@ -181,15 +176,13 @@ impl Collection {
         }
         for plane in planes {
             let components = Components::of(&plane);
-            let all = large(&components.list, |_| true);
-            let inner = large(&components.list, |component| is_inner(component, &plane));
-            if let Some(digit) = bounds(&components.list, &all) {
-                self.add_frames(&plane.crop(digit), digit, view);
-            }
-            if inner != all
-                && let Some(digit) = bounds(&components.list, &inner)
-            {
-                self.add_frames(&only(&plane, &components, &inner, digit), digit, view);
+            for (index, selection) in selections(&components, &plane).iter().enumerate() {
+                if let Some(digit) = bounds(&components.list, selection) {
+                    // Faint strokes are below the threshold of components: they count where nothing is left out.
+                    let cut_out =
+                        if index == 0 { plane.crop(digit) } else { only(&plane, &components, selection, digit) };
+                    self.add_frames(&cut_out, digit, view);
+                }
             }
         }
     }
@@ -205,29 +198,6 @@ impl Collection {
             self.add(Candidate { image, bounds, prior, is_plain: false });
         }
     }
-}
-
-/// Which components are wanted and not much smaller than the largest of these.
-fn large(components: &[Component], wanted: impl Fn(&Component) -> bool) -> Vec<bool> {
-    let wanted: Vec<bool> = components.iter().map(wanted).collect();
-    let masses = components.iter().zip(&wanted).filter(|(_, wanted)| **wanted).map(|(component, _)| component.mass);
-    let min_mass = MIN_COMPONENT * masses.fold(0.0, f32::max);
-    components.iter().zip(wanted).map(|(component, wanted)| wanted && component.mass >= min_mass).collect()
-}
-
-/// Whether a component does not touch the edge, and is neither a frame nor a line.
-fn is_inner(component: &Component, plane: &Plane) -> bool {
-    let Bounds { left, top, width, height } = component.bounds;
-    let [across, down] = [width as f32 / plane.width as f32, height as f32 / plane.height as f32];
-    let touches_edge = left == 0 || top == 0 || left + width == plane.width || top + height == plane.height;
-    let fullness = component.pixels as f32 / (width * height) as f32;
-    let is_frame = across > FRAME.0 && down > FRAME.0 && fullness < FRAME.1;
-    let is_line = across > LINE.0 && down < LINE.1 || down > LINE.0 && across < LINE.1;
-    !(touches_edge || is_frame || is_line)
-}
-
-fn bounds(components: &[Component], chosen: &[bool]) -> Option<Bounds> {
-    components.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(c, _)| c.bounds).reduce(Bounds::union)
 }
 
 /// A part of the plane with nothing on it but the chosen components.

@@ -51,6 +51,18 @@ impl Bounds {
         Self { left, top, width: right - left, height: bottom - top }
     }
 
+    /// Whether the other lies in it.
+    pub(super) fn encloses(self, other: Self) -> bool {
+        self.union(other) == self
+    }
+
+    /// How far apart they are, in pixels along the axis where it is more; 0 if they overlap.
+    pub(super) fn distance(self, other: Self) -> usize {
+        let both = self.union(other);
+        let gap = |whole: usize, a: usize, b: usize| whole.saturating_sub(a + b);
+        gap(both.width, self.width, other.width).max(gap(both.height, self.height, other.height))
+    }
+
     /// The same rectangle in a picture of this size, of which the plane is a copy: from `origin` in that picture, with
     /// `scale` of its pixels in one of the plane.
     pub(super) fn within(self, origin: (f32, f32), scale: f32, (width, height): (usize, usize)) -> Self {
