@@ -16,6 +16,7 @@ use crate::{
     model::{LeNet5, rows},
     picture::{Bounds, SHOWS_NOTHING, open},
     reading::{Reading, read},
+    thresholds::Thresholds,
 };
 
 /// A trained net, and the settings that it was trained with.
@@ -27,6 +28,8 @@ pub struct Trained {
     pub device: Device,
     /// The run's settings; the defaults for a model file outside a run's folder.
     pub config: Config,
+    /// The limits of an answer's probability.
+    pub thresholds: Thresholds,
     /// Whether the model is in a run's folder, so that its settings are known.
     pub in_run_folder: bool,
 }
@@ -40,16 +43,23 @@ impl Trained {
         // The model file of a run stands for the run.
         let is_file = run != Path::new(PRETRAINED) && run.is_file();
         let folder = if is_file { run.parent().unwrap_or(Path::new("")) } else { run };
-        let (record, path, config, in_run_folder) = match RunDir::open(folder) {
+        let (record, path, config, thresholds, in_run_folder) = match RunDir::open(folder) {
             Ok(dir) if !is_file || run.file_name() == dir.model().file_name() => {
-                (dir.read_model()?, dir.model(), dir.read_config()?, true)
+                let thresholds = dir.read_report()?.thresholds.unwrap_or_default();
+                (dir.read_model()?, dir.model(), dir.read_config()?, thresholds, true)
             }
             Err(error) if !is_file => return Err(error),
-            _ => (std::fs::read(run).map_err(Error::io("read", run))?, run.to_owned(), Config::default(), false),
+            _ => (
+                std::fs::read(run).map_err(Error::io("read", run))?,
+                run.to_owned(),
+                Config::default(),
+                Thresholds::default(),
+                false,
+            ),
         };
         let device = select(backend.unwrap_or(&config.backend))?.device;
         let net = LeNet5::from_record(record, &path, &device)?.with_operators(config.operators);
-        Ok(Self { net, device, config, in_run_folder })
+        Ok(Self { net, device, config, thresholds, in_run_folder })
     }
 
     /// The probability of each digit, 0 to 1, for images in MNIST's format.
@@ -90,7 +100,9 @@ impl Trained {
         let reading = self.read(&picture)?;
         let path = path.to_owned();
         Ok(match reading {
-            Some(reading) if reading.is_digit() => Ok(Prediction::new(path, &reading)),
+            Some(reading) if reading.probability >= self.thresholds.no_digit => {
+                Ok(Prediction::new(path, &reading, self.thresholds))
+            }
             Some(_) => Err(Error::Picture { path, reason: "no digit was found in it".into() }),
             None => Err(Error::Picture { path, reason: SHOWS_NOTHING.into() }),
         })
@@ -107,7 +119,7 @@ pub struct Prediction {
     pub digit: usize,
     /// Its probability, 0 to 1.
     pub probability: f32,
-    /// Whether the probability is at least [`crate::reading::SURE`].
+    /// Whether the probability is at least [`Thresholds::sure`].
     pub sure: bool,
     /// How much of a digit the net sees, whichever it is: ln Σ exp(logit).
     pub energy: f32,
@@ -132,11 +144,11 @@ pub struct RankedDigit {
 }
 
 impl Prediction {
-    fn new(path: PathBuf, reading: &Reading) -> Self {
+    fn new(path: PathBuf, reading: &Reading, thresholds: Thresholds) -> Self {
         let mut ranking: Vec<RankedDigit> =
             reading.probabilities.iter().enumerate().map(|(digit, p)| RankedDigit { digit, probability: *p }).collect();
         ranking.sort_by(|a, b| b.probability.total_cmp(&a.probability));
         let Reading { digit, probability, energy, bounds, .. } = *reading;
-        Self { path, digit, probability, sure: reading.is_sure(), energy, bounds, ranking }
+        Self { path, digit, probability, sure: probability >= thresholds.sure, energy, bounds, ranking }
     }
 }

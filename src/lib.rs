@@ -16,7 +16,7 @@
 //! - [`artifacts`]: the files in a run's folder.
 //! - [`training`]: Burn's learner, with our step, metrics, optimizer, scheduler, recorder and display.
 //! - [`picture`]: from any picture of a digit to images in MNIST's format: candidates for what it shows.
-//! - [`reading`]: the net decides between them.
+//! - [`reading`]: the net decides between them; [`thresholds`]: when it is sure.
 //! - [`inference`]: from a trained run and pictures to digits.
 //! - [`negatives`]: images without a digit, to train with.
 //! - [`page`]: a run, or a comparison of several, as an HTML page.
@@ -52,6 +52,7 @@ pub mod scenes;
 pub mod sweep;
 pub mod terminal;
 mod threads;
+pub mod thresholds;
 pub mod training;
 
 pub use error::{Error, Result};

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use crate::{
     data::{ImageSet, PIXELS},
-    picture::candidates,
-    scenes::{Kind, draw, kinds},
+    picture::{candidates, normalize},
+    scenes::{Kind, crowded, draw, kinds},
 };
 
 /// Training images for each scene that is drawn, and the most scenes.
@@ -18,6 +18,8 @@ const IMAGES_PER_SCENE: usize = 15;
 const MAX_SCENES: usize = 4000;
 /// Images taken of each scene, at most.
 const PER_SCENE: usize = 6;
+/// Crowded digits, for each scene.
+const CROWDS_PER_SCENE: u64 = 2;
 
 /// Draws images without a digit, of the kinds of scenes that are not held out: the more, the more digits there are to learn
 /// from. Half digits are cut from these. The result depends on them and the seed alone.
@@ -34,6 +36,14 @@ pub fn negatives(digits: &ImageSet, seed: u64) -> Vec<[u8; PIXELS]> {
     if digits.is_empty() || kinds.is_empty() {
         return Vec::new();
     }
+    // A digit with something that does not belong to it, framed together.
+    let of_crowd = |number: u64| {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed.rotate_left(32) ^ !number);
+        let [digit, other] = [(); 2].map(|()| digits.image(random.random_range(0..digits.len())));
+        normalize(&crowded(digit, other, &mut random)).ok()
+    };
     let scenes = digits.len().div_ceil(IMAGES_PER_SCENE).min(MAX_SCENES) as u64;
-    (0..scenes).into_par_iter().flat_map_iter(of_scene).collect()
+    let mut images: Vec<_> = (0..scenes).into_par_iter().flat_map_iter(of_scene).collect();
+    images.par_extend((0..CROWDS_PER_SCENE * scenes).into_par_iter().filter_map(of_crowd));
+    images
 }

@@ -3,30 +3,15 @@
 use std::fmt::Write;
 
 use image::DynamicImage;
-use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
     Result,
     data::ImageSet,
-    reading::Reading,
-    scenes::{Kind, draw, kinds},
+    scenes::{Kind, kinds, scene},
+    thresholds::Verdict,
 };
-
-/// What a reader says about a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It shows this digit.
-    Digit {
-        /// The digit, 0 to 9.
-        digit: usize,
-        /// Whether the reader is sure.
-        sure: bool,
-    },
-    /// It shows no digit.
-    Refused,
-}
 
 /// How a reader did on the pictures of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -76,17 +61,7 @@ impl KindResult {
     }
 }
 
-impl From<Option<Reading>> for Verdict {
-    fn from(reading: Option<Reading>) -> Self {
-        match reading {
-            Some(reading) if reading.is_digit() => Self::Digit { digit: reading.digit, sure: reading.is_sure() },
-            _ => Self::Refused,
-        }
-    }
-}
-
-/// Draws `per_kind` pictures of each kind from randomly chosen images, and has them read on all threads. Each picture
-/// depends on the seed, its kind's name, and its number alone.
+/// Draws `per_kind` pictures of each kind from randomly chosen images, and has them read on all threads.
 ///
 /// # Errors
 /// The reader fails.
@@ -97,10 +72,8 @@ pub fn read_all(
     seed: u64,
 ) -> Result<Vec<KindResult>> {
     let read = |kind: &Kind, number: usize| {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(picture_seed(seed, kind.name, number));
-        let index = random.random_range(0..images.len());
-        let verdict = reader(&draw(kind, images.image(index), &mut random));
-        verdict.map(|verdict| (usize::from(images.label(index)), verdict))
+        let (picture, label) = scene(kind, images, seed, number);
+        reader(&picture).map(|verdict| (label, verdict))
     };
     let per_kind = if images.is_empty() { 0 } else { per_kind };
     let result = |kind: &Kind| {
@@ -112,14 +85,6 @@ pub fn read_all(
         Ok(result)
     };
     kinds().iter().map(result).collect()
-}
-
-/// A seed from everything that a picture depends on.
-///
-/// Source: the hash function FNV-1a, <http://www.isthe.com/chongo/tech/comp/fnv/>
-fn picture_seed(seed: u64, kind: &str, number: usize) -> u64 {
-    let bytes = seed.to_le_bytes().into_iter().chain((number as u64).to_le_bytes()).chain(kind.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// The sums over the kinds with a digit that a reader may be tuned on, over those that are held out, and over both

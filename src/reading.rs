@@ -23,14 +23,6 @@ const ENERGY_WIDTH: f32 = 2.0;
 /// What the plain candidate counts, as a fraction of all others together.
 const PLAIN_SHARE: f32 = 0.3;
 
-/// From this probability on, an answer counts as sure; below [`NO_DIGIT`], the picture shows no digit.
-///
-/// Both were chosen on generated scenes of MNIST's training images: docs/pictures.md says how many pictures with and without
-/// a digit stay below.
-pub const SURE: f32 = 0.55;
-/// Below this probability, a picture shows no digit.
-pub const NO_DIGIT: f32 = 0.3;
-
 /// What a picture shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
@@ -46,20 +38,6 @@ pub struct Reading {
     pub image: [u8; PIXELS],
     /// Where it is in the picture, in the picture's pixels.
     pub bounds: Bounds,
-}
-
-impl Reading {
-    /// Whether the probability is at least [`SURE`].
-    #[must_use]
-    pub fn is_sure(&self) -> bool {
-        self.probability >= SURE
-    }
-
-    /// Whether the probability is at least [`NO_DIGIT`].
-    #[must_use]
-    pub fn is_digit(&self) -> bool {
-        self.probability >= NO_DIGIT
-    }
 }
 
 /// Reads a picture; `None` if it shows nothing.

@@ -6,6 +6,7 @@ use crate::{
     config::Config,
     evaluation::{DeadUnits, Evaluation},
     model::PARAMETER_COUNT,
+    thresholds::Thresholds,
 };
 
 /// The version of Burn that this program is built on, as `Cargo.toml` pins it.
@@ -42,6 +43,9 @@ pub struct Report {
     /// The dead units after the best epoch: those that none of the first 1,000 test images activates.
     #[serde(default)]
     pub dead_units: Option<DeadUnits>,
+    /// The thresholds that were chosen for this net; `None` if it has not learned what shows no digit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholds>,
     /// SHA-256 of `model.bpk`.
     pub model_sha256: Option<String>,
 }
@@ -129,6 +133,7 @@ impl Report {
             seconds: 0.0,
             test: None,
             dead_units: None,
+            thresholds: None,
             model_sha256: None,
         }
     }
@@ -155,7 +160,7 @@ impl Report {
     /// Removes the epochs after the first `epochs`, and the results of the test.
     pub fn truncate(&mut self, epochs: usize) {
         self.epochs.truncate(epochs);
-        (self.test, self.dead_units) = (None, None);
+        (self.test, self.dead_units, self.thresholds) = (None, None, None);
         self.model_sha256 = None;
         self.update();
     }

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use burn::{lr_scheduler::LrSchedulerRecord, optim::OptimizerRecord, tensor::Device, train::Interrupter};
+use image::DynamicImage;
 
 use crate::{
     Error, Result,
@@ -13,9 +14,11 @@ use crate::{
     evaluation::{dead_units, evaluate},
     model::LeNet5,
     page, panics,
+    reading::read,
     report::{Report, Status},
     terminal::say,
     threads,
+    thresholds::Thresholds,
     training::{Progress, learn},
 };
 
@@ -108,6 +111,11 @@ pub fn train(
             }
             _ => dead_units(&net, &splits.test, &device)?,
         });
+        if config.data.negatives > 0.0 {
+            let digits = if splits.valid.is_empty() { &splits.train } else { &splits.valid };
+            let reader = |picture: &DynamicImage| read(&net, config.data.scale, &device, picture);
+            report.thresholds = Some(Thresholds::choose(reader, digits, config.seed)?);
+        }
     }
     report.status = Status::Complete;
     run.write_report(&report)?;

@@ -11,7 +11,7 @@ use crate::{
     config::Operators,
     data::load_mnist,
     inference::Trained,
-    picture_bench::{self, Verdict},
+    picture_bench,
     terminal::say,
 };
 
@@ -60,7 +60,7 @@ impl BenchArgs {
         let (_, test) = load_mnist()?;
         let trained = Trained::load(&self.run, None)?;
         let results = picture_bench::read_all(
-            |picture| trained.read(picture).map(Verdict::from),
+            |picture| Ok(trained.thresholds.verdict(trained.read(picture)?.as_ref())),
             &test,
             self.per_kind,
             self.seed,

@@ -9,9 +9,9 @@ use crate::{
     Error, Result,
     artifacts::PRETRAINED,
     inference::{Prediction, RankedDigit, Trained},
-    reading::SURE,
     report::probability,
     terminal::say,
+    thresholds::Thresholds,
 };
 
 #[derive(Debug, clap::Args)]
@@ -24,9 +24,12 @@ pub(super) struct PredictArgs {
     /// How many digits to print for each picture, the most likely first
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=10))]
     top: u8,
-    /// The probability from which an answer counts as sure, 0 to 1
-    #[arg(long, value_name = "P", default_value_t = SURE, value_parser = parse_threshold)]
-    threshold: f32,
+    /// The probability, 0 to 1, from which an answer is sure [default: the one that was chosen for the net]
+    #[arg(long, value_name = "P", value_parser = parse_threshold)]
+    threshold: Option<f32>,
+    /// The probability, 0 to 1, below which a picture shows no digit [default: the one that was chosen for the net]
+    #[arg(long, value_name = "P", value_parser = parse_threshold)]
+    no_digit: Option<f32>,
     /// The backend to compute on [default: the one it was trained on]
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
@@ -38,7 +41,10 @@ pub(super) struct PredictArgs {
 impl PredictArgs {
     pub(super) fn run(self) -> Result<()> {
         let (run, pictures) = run_and_pictures(&self.paths)?;
-        let trained = Trained::load(run, self.backend.as_deref())?;
+        let mut trained = Trained::load(run, self.backend.as_deref())?;
+        let Thresholds { sure, no_digit } = trained.thresholds;
+        trained.thresholds =
+            Thresholds { sure: self.threshold.unwrap_or(sure), no_digit: self.no_digit.unwrap_or(no_digit) };
         let results = trained.predict(pictures)?;
         let failed = results.iter().filter(|result| result.is_err()).count();
         let mut lines = String::new();
@@ -46,7 +52,6 @@ impl PredictArgs {
         for (path, result) in pictures.iter().zip(results) {
             match result {
                 Ok(mut prediction) => {
-                    prediction.sure = prediction.probability >= self.threshold;
                     let line = line(&prediction, self.top.into());
                     prediction.ranking.truncate(self.top.into());
                     lines += &line;

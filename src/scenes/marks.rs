@@ -155,13 +155,18 @@ pub(super) fn underline(scene: &mut Scene) {
     scene.path(&[[left - start, y - tilt], middle, [right + end, y + tilt]], width, ink);
 }
 
-/// A ring around the digit, by hand and not quite closed.
 pub(super) fn circled(digit: &Digit, random: &mut Random) -> DynamicImage {
     let mut scene = Scene::with_digit(digit, Layout { fraction: (0.25, 0.45), ..Layout::ROOMY }, pen(random), random);
     let size = scene.size();
     scene.keep_off([size * 0.45; 4]);
     let ink = scene.write_dark();
-    let ([x, y], [left, top, right, bottom]) = (scene.middle(), scene.bounds());
+    ring(&mut scene, ink);
+    scene.photo()
+}
+
+/// Draws a ring around the strokes, by hand and not quite closed.
+pub(super) fn ring(scene: &mut Scene, colour: Colour) {
+    let (size, [x, y], [left, top, right, bottom]) = (scene.size(), scene.middle(), scene.bounds());
     let room = scene.between(0.62, 0.78);
     // A ring around a narrow digit is rounder than the digit.
     let rx = (right - left).max(size * 0.55) * room + size * 0.08;
@@ -178,8 +183,7 @@ pub(super) fn circled(digit: &Digit, random: &mut Random) -> DynamicImage {
         })
         .collect();
     let width = (size * scene.between(0.03, 0.08)).max(1.2);
-    scene.path(&ring, width, ink);
-    scene.photo()
+    scene.path(&ring, width, colour);
 }
 
 /// Paper with a grid of dots.

@@ -8,7 +8,7 @@ use lenet::{
     data::{ImageSet, PIXELS, load_mnist},
     inference::Trained,
     picture::{normalize, read_picture},
-    picture_bench::{KindResult, Verdict, read_all, sums},
+    picture_bench::{KindResult, read_all, sums},
     reading::{Reading, read},
 };
 
@@ -309,7 +309,7 @@ fn drawn_digits_are_read() {
 #[test]
 fn the_shipped_net_reads_every_kind_of_scene() {
     let trained = Trained::load(Path::new(PRETRAINED), None).unwrap();
-    let reader = |picture: &DynamicImage| trained.read(picture).map(Verdict::from);
+    let reader = |picture: &DynamicImage| Ok(trained.thresholds.verdict(trained.read(picture)?.as_ref()));
     let results = read_all(reader, &test_set(), 20, 3).unwrap();
     for result in results.iter().filter(|result| result.shows_digit) {
         // Rings are often taken for a 0.
