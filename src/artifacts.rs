@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     Error, Result,
+    card::Card,
     config::Config,
     files::{sha256, write_atomically},
     report::Report,
@@ -196,8 +197,7 @@ impl RunDir {
         if self.existing == Existing::Replace {
             self.clear()?;
         }
-        let text = format!("# The settings of this run, including the defaults.\n\n{}", config.to_toml()?);
-        write_atomically(&self.path.join(CONFIG), text.as_bytes())
+        write_atomically(&self.path.join(CONFIG), config.to_file()?.as_bytes())
     }
 
     /// Reads the report of the run so far.
@@ -221,14 +221,14 @@ impl RunDir {
         write_atomically(&self.path.join(METRICS_CSV), report.metrics_csv().as_bytes())
     }
 
-    /// Makes an epoch's parameters the run's model, and returns the SHA-256 of the file.
+    /// Makes a record the run's model, with a card, and returns the SHA-256 of the file.
     ///
     /// # Errors
-    /// The checkpoint cannot be read or the model cannot be written.
-    pub fn choose_model(&self, epoch: usize) -> Result<String> {
-        let path = self.checkpoint(epoch);
-        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-        write_atomically(&self.model(), &bytes)?;
+    /// It is not a record, or the model cannot be written.
+    pub fn write_model(&self, record: Vec<u8>, card: &Card) -> Result<String> {
+        let path = self.model();
+        let bytes = card.write(record, &path)?;
+        write_atomically(&path, &bytes)?;
         Ok(sha256(&bytes))
     }
 

@@ -27,6 +27,7 @@ use self::{
 };
 use crate::{
     Error, Result,
+    inference::{Origin, Trained},
     terminal::{self, say},
     training::Progress,
 };
@@ -100,6 +101,20 @@ fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
     })
     .map_err(|e| Error::Signals(e.to_string()))?;
     Ok(interrupter)
+}
+
+/// Loads a trained net, and warns if nothing is known about it.
+fn load(run: &Path, backend: Option<&str>) -> Result<Trained> {
+    let trained = Trained::load(run, backend)?;
+    if trained.origin == Origin::Unknown {
+        say(format!(
+            "warning: {} does not say how it was trained, since an older version of lenet wrote it: it is read as if \
+             data.scale had been \"standard\". If it was not, the answers are wrong: give the run's folder instead, or \
+             a copy of its model.bpk after `lenet train CONFIG --resume`, which adds what is missing",
+            run.display()
+        ));
+    }
+    Ok(trained)
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {

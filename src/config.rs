@@ -306,6 +306,14 @@ impl Config {
         toml::to_string(self).map_err(|e| Error::Config(format!("the config cannot be written as TOML: {e}")))
     }
 
+    /// The text of a run's `config.toml`.
+    ///
+    /// # Errors
+    /// As [`Config::to_toml`].
+    pub(crate) fn to_file(&self) -> Result<String> {
+        Ok(format!("# The settings of this run, including the defaults.\n\n{}", self.to_toml()?))
+    }
+
     /// The dotted keys in which two configs differ, each with both values as `ours -> theirs`.
     ///
     /// # Errors

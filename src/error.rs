@@ -122,6 +122,12 @@ impl Error {
         move |source| Self::Io { action, path, source }
     }
 
+    /// A file is not a record of Burn's.
+    pub(crate) fn unreadable_record(path: &Path, what: impl std::fmt::Display) -> Self {
+        let reason = format!("is not a readable record ({what}); it may be damaged: train again");
+        Self::Record { path: path.to_owned(), reason }
+    }
+
     /// For `map_err`: adds to a serializer's error what was to be written.
     pub(crate) fn json(what: impl std::fmt::Display) -> impl FnOnce(serde_json::Error) -> Self {
         let what = what.to_string();

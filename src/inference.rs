@@ -11,6 +11,7 @@ use crate::{
     Error, Result,
     artifacts::{PRETRAINED, RunDir},
     backend::select,
+    card::Card,
     config::Config,
     data::{CLASSES, PIXELS, images_tensor},
     model::{LeNet5, rows},
@@ -26,12 +27,23 @@ pub struct Trained {
     pub net: LeNet5,
     /// The device that it computes on.
     pub device: Device,
-    /// The run's settings; the defaults for a model file outside a run's folder.
+    /// What its record, or else its run, says about it.
+    pub card: Card,
+    /// The run's settings; for a model file outside a run's folder, the defaults with what its card says.
     pub config: Config,
-    /// The limits of an answer's probability.
-    pub thresholds: Thresholds,
-    /// Whether the model is in a run's folder, so that its settings are known.
-    pub in_run_folder: bool,
+    /// Where all this is known from.
+    pub origin: Origin,
+}
+
+/// Where it is known from how a net was trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// From its run's folder.
+    Run,
+    /// From its record's card.
+    Card,
+    /// Nowhere: the record is alone, and older than cards. The defaults are taken.
+    Unknown,
 }
 
 impl Trained {
@@ -43,23 +55,43 @@ impl Trained {
         // The model file of a run stands for the run.
         let is_file = run != Path::new(PRETRAINED) && run.is_file();
         let folder = if is_file { run.parent().unwrap_or(Path::new("")) } else { run };
-        let (record, path, config, thresholds, in_run_folder) = match RunDir::open(folder) {
-            Ok(dir) if !is_file || run.file_name() == dir.model().file_name() => {
-                let thresholds = dir.read_report()?.thresholds.unwrap_or_default();
-                (dir.read_model()?, dir.model(), dir.read_config()?, thresholds, true)
-            }
-            Err(error) if !is_file => return Err(error),
-            _ => (
-                std::fs::read(run).map_err(Error::io("read", run))?,
-                run.to_owned(),
-                Config::default(),
-                Thresholds::default(),
-                false,
-            ),
+        match RunDir::open(folder) {
+            Ok(dir) if !is_file || run.file_name() == dir.model().file_name() => Self::load_run(&dir, backend),
+            Err(error) if !is_file => Err(error),
+            _ => Self::load_record(run, backend),
+        }
+    }
+
+    fn load_run(dir: &RunDir, backend: Option<&str>) -> Result<Self> {
+        let (record, path, config) = (dir.read_model()?, dir.model(), dir.read_config()?);
+        let card = match Card::read(&record, &path)? {
+            Some(card) => card,
+            None => Card::new(&config, &dir.read_report()?)?,
         };
+        Self::new(record, &path, card, config, Origin::Run, backend)
+    }
+
+    fn load_record(path: &Path, backend: Option<&str>) -> Result<Self> {
+        let record = std::fs::read(path).map_err(Error::io("read", path))?;
+        let card = Card::read(&record, path)?;
+        let origin = if card.is_some() { Origin::Card } else { Origin::Unknown };
+        let card = card.unwrap_or_default();
+        let mut config = Config::default();
+        config.data.scale = card.scale;
+        Self::new(record, path, card, config, origin, backend)
+    }
+
+    fn new(
+        record: Vec<u8>,
+        path: &Path,
+        card: Card,
+        config: Config,
+        origin: Origin,
+        backend: Option<&str>,
+    ) -> Result<Self> {
         let device = select(backend.unwrap_or(&config.backend))?.device;
-        let net = LeNet5::from_record(record, &path, &device)?.with_operators(config.operators);
-        Ok(Self { net, device, config, thresholds, in_run_folder })
+        let net = LeNet5::from_record(record, path, &device)?.with_operators(config.operators);
+        Ok(Self { net, device, card, config, origin })
     }
 
     /// The probability of each digit, 0 to 1, for images in MNIST's format.
@@ -73,7 +105,7 @@ impl Trained {
         if images.is_empty() {
             return Ok(Vec::new());
         }
-        rows(self.net.probabilities(images_tensor(images.iter(), self.config.data.scale, &self.device)))
+        rows(self.net.probabilities(images_tensor(images.iter(), self.card.scale, &self.device)))
     }
 
     /// Classifies picture files, several at a time; each has its own result.
@@ -89,7 +121,7 @@ impl Trained {
     /// # Errors
     /// The device fails.
     pub fn read(&self, picture: &DynamicImage) -> Result<Option<Reading>> {
-        read(&self.net, self.config.data.scale, &self.device, picture)
+        read(&self.net, self.card.scale, &self.device, picture)
     }
 
     fn predict_one(&self, path: &Path) -> Result<Result<Prediction>> {
@@ -98,10 +130,10 @@ impl Trained {
             Err(error) => return Ok(Err(error)),
         };
         let reading = self.read(&picture)?;
-        let path = path.to_owned();
+        let (path, thresholds) = (path.to_owned(), self.card.thresholds);
         Ok(match reading {
-            Some(reading) if reading.probability >= self.thresholds.no_digit => {
-                Ok(Prediction::new(path, &reading, self.thresholds))
+            Some(reading) if reading.probability >= thresholds.no_digit => {
+                Ok(Prediction::new(path, &reading, thresholds))
             }
             Some(_) => Err(Error::Picture { path, reason: "no digit was found in it".into() }),
             None => Err(Error::Picture { path, reason: SHOWS_NOTHING.into() }),

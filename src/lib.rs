@@ -13,6 +13,7 @@
 //! - [`data`]: from files to images to mini-batches.
 //! - [`evaluation`]: loss, accuracy, confusion, calibration and misses of a net on labelled images.
 //! - [`report`]: what a run measured, as in `report.json`.
+//! - [`card`]: what a record says about itself.
 //! - [`artifacts`]: the files in a run's folder.
 //! - [`training`]: Burn's learner, with our step, metrics, optimizer, scheduler, recorder and display.
 //! - [`picture`]: from any picture of a digit to images in MNIST's format: candidates for what it shows.
@@ -30,6 +31,7 @@
 pub mod artifacts;
 pub mod backend;
 pub mod bench;
+pub mod card;
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -222,9 +222,10 @@ impl ModuleVisitor for AllFinite {
 
 fn wrong_record(path: &Path, error: &burn::store::RecordError) -> Error {
     use burn::store::RecordError;
-    let reason = match error {
-        RecordError::Io(what) => format!("is not a readable record ({what}); it may be damaged: train again"),
-        RecordError::Validation(what) => format!("is a record of another net than LeNet-5 ({what})"),
-    };
-    Error::Record { path: path.to_owned(), reason }
+    match error {
+        RecordError::Io(what) => Error::unreadable_record(path, what),
+        RecordError::Validation(what) => {
+            Error::Record { path: path.to_owned(), reason: format!("is a record of another net than LeNet-5 ({what})") }
+        }
+    }
 }

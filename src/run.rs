@@ -9,6 +9,7 @@ use crate::{
     Error, Result,
     artifacts::{Existing, RunDir},
     backend::{self, AUTO, FoundDevice, is_host, select},
+    card::Card,
     config::Config,
     data::{ImageSet, Splits},
     evaluation::{dead_units, evaluate},
@@ -59,9 +60,9 @@ pub fn train(
     if let Some(earlier) = &earlier
         && earlier.status == Status::Complete
         && earlier.epochs.len() >= config.training.epochs
-        && run.read_model().is_ok()
+        && let Ok(record) = run.read_model()
     {
-        return Ok(earlier.clone());
+        return refresh_card(&run, earlier, record);
     }
     let splits = Splits::load(config)?;
     let done = match &earlier {
@@ -101,13 +102,14 @@ pub fn train(
 
     // Only the best epoch is tested, and only here.
     if let Some(best) = report.best_epoch {
-        report.model_sha256 = Some(run.choose_model(best)?);
-        let net = LeNet5::load(&run.model(), &device)?.with_operators(config.operators);
+        let path = run.checkpoint(best);
+        let record = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        let net = LeNet5::from_record(record.clone(), &path, &device)?.with_operators(config.operators);
         report.test = Some(evaluate(&net, &splits.test, &device)?);
         // Layer by layer, for which `flex` is the fastest of the CPU's backends.
         report.dead_units = Some(match backend::host() {
             Some(flex) if is_host(&device) && flex != device => {
-                dead_units(&LeNet5::load(&run.model(), &flex)?, &splits.test, &flex)?
+                dead_units(&LeNet5::load(&path, &flex)?, &splits.test, &flex)?
             }
             _ => dead_units(&net, &splits.test, &device)?,
         });
@@ -116,10 +118,22 @@ pub fn train(
             let reader = |picture: &DynamicImage| read(&net, config.data.scale, &device, picture);
             report.thresholds = Some(Thresholds::choose(reader, digits, config.seed)?);
         }
+        report.model_sha256 = Some(run.write_model(record, &Card::new(config, &report)?)?);
     }
     report.status = Status::Complete;
     run.write_report(&report)?;
     write_page(&run, &splits.test, progress);
+    Ok(report)
+}
+
+/// Gives the model of a complete run the card that it would get today: older versions of this program wrote none.
+fn refresh_card(run: &RunDir, report: &Report, record: Vec<u8>) -> Result<Report> {
+    let card = Card::new(&run.read_config()?, report)?;
+    if Card::read(&record, &run.model()).ok().flatten().as_ref() == Some(&card) {
+        return Ok(report.clone());
+    }
+    let report = Report { model_sha256: Some(run.write_model(record, &card)?), ..report.clone() };
+    run.write_report(&report)?;
     Ok(report)
 }
 

@@ -19,6 +19,7 @@ const NOT_SURE: usize = 45;
 
 /// The limits that decide how an answer is given. Those by default are right for the net that comes with the program.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Thresholds {
     /// Below this probability, 0 to 1, a picture shows no digit.
     pub no_digit: f32,

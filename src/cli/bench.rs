@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, path::PathBuf};
 
-use super::{print, print_json};
+use super::{load, print, print_json};
 use crate::{
     Result,
     artifacts::PRETRAINED,
@@ -10,7 +10,6 @@ use crate::{
     bench::{Speed, measure},
     config::Operators,
     data::load_mnist,
-    inference::Trained,
     picture_bench,
     terminal::say,
 };
@@ -58,9 +57,9 @@ impl BenchArgs {
 
     fn read_pictures(&self) -> Result<()> {
         let (_, test) = load_mnist()?;
-        let trained = Trained::load(&self.run, None)?;
+        let trained = load(&self.run, None)?;
         let results = picture_bench::read_all(
-            |picture| Ok(trained.thresholds.verdict(trained.read(picture)?.as_ref())),
+            |picture| Ok(trained.card.thresholds.verdict(trained.read(picture)?.as_ref())),
             &test,
             self.per_kind,
             self.seed,

@@ -4,14 +4,14 @@ use std::{fmt::Write, path::PathBuf};
 
 use clap::ValueEnum;
 
-use super::{print, print_json};
+use super::{load, print, print_json};
 use crate::{
     Error, Result,
     artifacts::PRETRAINED,
     config::AugmentationConfig,
     data::{Augmentation, CLASSES, IMAGE_SIDE, ImageSet, Splits},
     evaluation::{Evaluation, Miss, evaluate},
-    inference::Trained,
+    inference::Origin,
     report::{percent, probability},
     terminal::say,
 };
@@ -51,15 +51,16 @@ enum Split {
 
 impl EvaluateArgs {
     pub(super) fn run(self) -> Result<()> {
-        let trained = Trained::load(&self.run, self.backend.as_deref())?;
-        if !trained.in_run_folder && !matches!(self.split, Split::Test) {
+        let trained = load(&self.run, self.backend.as_deref())?;
+        let in_run = trained.origin == Origin::Run;
+        if !in_run && !matches!(self.split, Split::Test) {
             return Err(Error::Run(format!(
                 "{} is not in a run's folder, so it is unknown which images it learned from; give the run's \
                  folder instead",
                 self.run.display()
             )));
         }
-        if !trained.in_run_folder {
+        if !in_run {
             say(format!("{} is not in a run's folder: measuring it on MNIST's test set", self.run.display()));
         }
         let splits = Splits::load(&trained.config)?;

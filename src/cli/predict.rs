@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{print, print_json};
+use super::{load, print, print_json};
 use crate::{
     Error, Result,
     artifacts::PRETRAINED,
-    inference::{Prediction, RankedDigit, Trained},
+    inference::{Prediction, RankedDigit},
     report::probability,
     terminal::say,
     thresholds::Thresholds,
@@ -41,9 +41,9 @@ pub(super) struct PredictArgs {
 impl PredictArgs {
     pub(super) fn run(self) -> Result<()> {
         let (run, pictures) = run_and_pictures(&self.paths)?;
-        let mut trained = Trained::load(run, self.backend.as_deref())?;
-        let Thresholds { sure, no_digit } = trained.thresholds;
-        trained.thresholds =
+        let mut trained = load(run, self.backend.as_deref())?;
+        let Thresholds { sure, no_digit } = trained.card.thresholds;
+        trained.card.thresholds =
             Thresholds { sure: self.threshold.unwrap_or(sure), no_digit: self.no_digit.unwrap_or(no_digit) };
         let results = trained.predict(pictures)?;
         let failed = results.iter().filter(|result| result.is_err()).count();

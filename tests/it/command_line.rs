@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use burn::prelude::*;
 use image::{GrayImage, Luma};
-use lenet::data::load_mnist;
+use lenet::{data::load_mnist, model::LeNet5};
 use serde_json::Value;
 
 use crate::common::{arg, finish, full_run, lenet, run};
@@ -189,6 +190,17 @@ fn a_model_without_its_run_is_measured_on_the_test_set_alone() {
     assert!(code == 1 && error.contains("it is unknown which images it learned from"), "{error}");
     let (code, output, error) = run(&["evaluate", arg(&model)]);
     assert!(code == 0 && output.starts_with("test accuracy 9") && error.contains("measuring it on MNIST"), "{error}");
+}
+
+#[test]
+fn a_record_that_says_nothing_about_itself_is_read_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("old.bpk");
+    let net = LeNet5::load(&full_run().0.path().join("model.bpk"), &Device::flex()).unwrap();
+    net.into_record().save(&old).unwrap();
+    let (code, output, error) = run(&["predict", arg(&old), "tests/pictures/7.png"]);
+    assert!(code == 0 && output.starts_with("tests/pictures/7.png  "), "{output}");
+    assert!(error.starts_with("warning: ") && error.contains("old.bpk does not say how it was trained"), "{error}");
 }
 
 #[cfg(unix)]

@@ -309,17 +309,15 @@ fn drawn_digits_are_read() {
 #[test]
 fn the_shipped_net_reads_every_kind_of_scene() {
     let trained = Trained::load(Path::new(PRETRAINED), None).unwrap();
-    let reader = |picture: &DynamicImage| Ok(trained.thresholds.verdict(trained.read(picture)?.as_ref()));
+    let reader = |picture: &DynamicImage| Ok(trained.card.thresholds.verdict(trained.read(picture)?.as_ref()));
     let results = read_all(reader, &test_set(), 20, 3).unwrap();
     for result in results.iter().filter(|result| result.shows_digit) {
-        // Rings are often taken for a 0.
-        let floor = if result.kind == "circled" { 7 } else { 15 };
-        assert!(result.right >= floor, "{result:?}");
+        assert!(result.right >= 17, "{result:?}");
     }
     let share = |count: usize, of: &KindResult| count as f64 / of.pictures as f64;
     let [tuned, held_out, no_digit, no_digit_held_out] = sums(&results);
-    assert!(share(tuned.right, &tuned) > 0.96 && share(held_out.right, &held_out) > 0.92, "{tuned:?} {held_out:?}");
-    assert!(share(tuned.refused, &tuned) < 0.02 && share(tuned.wrong_and_sure, &tuned) < 0.03, "{tuned:?}");
-    assert!(share(no_digit.wrong_and_sure, &no_digit) < 0.1, "{no_digit:?}");
-    assert!(share(no_digit_held_out.wrong_and_sure, &no_digit_held_out) < 0.3, "{no_digit_held_out:?}");
+    assert!(share(tuned.right, &tuned) > 0.97 && share(held_out.right, &held_out) > 0.96, "{tuned:?} {held_out:?}");
+    assert!(share(tuned.refused, &tuned) < 0.02 && share(tuned.wrong_and_sure, &tuned) < 0.01, "{tuned:?}");
+    assert!(share(no_digit.wrong_and_sure, &no_digit) < 0.08, "{no_digit:?}");
+    assert!(share(no_digit_held_out.wrong_and_sure, &no_digit_held_out) < 0.18, "{no_digit_held_out:?}");
 }

@@ -2,6 +2,7 @@
 
 use lenet::{
     artifacts::{PRETRAINED, RunDir},
+    card::Card,
     data::CLASSES,
     evaluation::Evaluation,
     inference::{Prediction, Trained},
@@ -32,6 +33,15 @@ fn the_shipped_config_is_one_of_those_in_the_repository() {
     let shipped = RunDir::open(Path::new(PRETRAINED)).unwrap().read_config().unwrap();
     let config = lenet::config::Config::load(&project("configs/pretrained.toml"), &[]).unwrap();
     assert_eq!(shipped.differences(&config).unwrap(), []);
+}
+
+#[test]
+fn the_shipped_record_says_what_its_run_says() {
+    let dir = RunDir::open(Path::new(PRETRAINED)).unwrap();
+    let of_run = Card::new(&dir.read_config().unwrap(), &dir.read_report().unwrap()).unwrap();
+    let record = fs::read(project("pretrained/model.bpk")).unwrap();
+    let of_record = Card::read(&record, Path::new("model.bpk")).unwrap();
+    assert_eq!(of_record, Some(of_run), "`lenet train configs/pretrained.toml --resume --out ./pretrained` updates it");
 }
 
 #[test]

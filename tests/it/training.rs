@@ -6,9 +6,10 @@ use burn::{prelude::*, train::Interrupter};
 use lenet::{
     Error,
     artifacts::{Existing, RunDir},
-    config::Config,
+    card::{Card, MNIST},
+    config::{Config, Scale},
     evaluation::evaluate,
-    inference::Trained,
+    inference::{Origin, Trained},
     model::LeNet5,
     report::{Report, Status},
     run::train,
@@ -59,11 +60,46 @@ fn the_same_seed_gives_the_same_results_and_another_seed_others() {
     let run = |name: &str, seed| {
         let config = Config { seed, ..smoke(&["training.epochs=1"]) };
         let report = train_quietly(&config, &folder.path().join(name), Existing::Refuse).unwrap();
-        (results(&report), model_bits(&folder.path().join(name)))
+        (results(&report), fs::read(folder.path().join(name).join("model.bpk")).unwrap())
     };
     let first = run("a", 1);
     assert_eq!(first, run("b", 1));
     assert_ne!(first, run("c", 2));
+}
+
+#[test]
+fn a_model_copied_out_of_its_run_is_read_as_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let config = smoke(&["training.epochs=1", "data.scale=byte", "optimizer.learning_rate=0.0001"]);
+    let report = train_quietly(&config, &run, Existing::Refuse).unwrap();
+    let copy = folder.path().join("copy.bpk");
+    fs::copy(run.join("model.bpk"), &copy).unwrap();
+    let load = |path: &std::path::Path| Trained::load(path, None).unwrap();
+    let (inside, outside) = (load(&run), load(&copy));
+    assert_eq!(outside.card, inside.card);
+    assert_eq!((inside.origin, outside.origin), (Origin::Run, Origin::Card));
+    let card = &outside.card;
+    assert_eq!((card.data.as_str(), card.scale, card.epoch), (MNIST, Scale::Byte, report.best_epoch));
+    assert_eq!(card.test_accuracy, report.test.as_ref().map(|test| test.accuracy));
+    assert_eq!(card.config_sha256.len(), 64);
+    let image: [u8; 784] = *splits().test.image(0);
+    let answer = inside.probabilities(&[image]).unwrap();
+    assert_eq!(outside.probabilities(&[image]).unwrap(), answer);
+
+    // Records of older versions have no card: their run knows, and a copy is read with the defaults.
+    LeNet5::load(&copy, &Device::flex()).unwrap().into_record().save(&copy).unwrap();
+    let bare = load(&copy);
+    assert_eq!((bare.origin, &bare.card), (Origin::Unknown, &Card::default()));
+    assert_ne!(bare.probabilities(&[image]).unwrap(), answer);
+    fs::copy(&copy, run.join("model.bpk")).unwrap();
+    let dir = RunDir::open(&run).unwrap();
+    dir.write_report(&Report { model_sha256: None, ..report.clone() }).unwrap();
+    assert_eq!(load(&run).card, inside.card);
+    // Resuming such a run adds the card.
+    assert_eq!(train_quietly(&config, &run, Existing::Resume).unwrap(), report);
+    fs::copy(run.join("model.bpk"), &copy).unwrap();
+    assert_eq!(load(&copy).probabilities(&[image]).unwrap(), answer);
 }
 
 /// Trains until the report has `epochs` epochs, then stops as Ctrl-C does, in the middle of the next epoch.
