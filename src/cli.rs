@@ -9,16 +9,15 @@ mod bench;
 mod evaluate;
 mod predict;
 mod report;
+mod signals;
 mod sweep;
 mod train;
 
 use std::{
     io::{ErrorKind, Write},
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
 };
 
-use burn::train::Interrupter;
 use clap::{Parser, Subcommand};
 
 use self::{
@@ -28,8 +27,7 @@ use self::{
 use crate::{
     Error, Result,
     inference::{Origin, Trained},
-    terminal::{self, say},
-    training::Progress,
+    terminal::say,
 };
 
 /// LeNet-5 on MNIST: train it, evaluate it, classify pictures with it.
@@ -77,30 +75,6 @@ impl Cli {
             Command::Backends(args) => args.run(),
         }
     }
-}
-
-/// Makes Ctrl-C or a termination signal stop training cleanly, and a second one immediately.
-fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
-    let interrupter = Interrupter::new();
-    let handle = interrupter.clone();
-    let dashboard = progress.resolve() == Progress::Dashboard;
-    let speak = !dashboard && progress != Progress::None;
-    let before = AtomicBool::new(false);
-    ctrlc::set_handler(move || {
-        if before.swap(true, Ordering::Relaxed) {
-            // 130 is the shells' exit code for Ctrl-C.
-            if dashboard {
-                terminal::restore();
-            }
-            std::process::exit(130);
-        }
-        handle.stop(Some("by a signal"));
-        if speak {
-            say("stopping; press Ctrl-C again to quit immediately");
-        }
-    })
-    .map_err(|e| Error::Signals(e.to_string()))?;
-    Ok(interrupter)
 }
 
 /// Loads a trained net, and warns if nothing is known about it.

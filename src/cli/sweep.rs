@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{print, print_json, stop_on_signal};
+use super::{print, print_json, signals::stop_on_signal};
 use crate::{
     Result,
     report::percent,

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{print, stop_on_signal};
+use super::{print, signals::stop_on_signal};
 use crate::{
     Error, Result,
     artifacts::{Existing, RunDir},

@@ -240,6 +240,29 @@ fn signal(child: &Child, name: &str) {
 
 #[cfg(unix)]
 #[test]
+fn a_closed_terminal_stops_training_unless_nohup_was_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let [stopped, whole] = ["stopped", "whole"].map(|name| folder.path().join(name));
+    let child = long_training(&stopped, &["--set", "training.epochs=60"]);
+    wait_for_epochs(&stopped, 1);
+    signal(&child, "-HUP");
+    let (code, _, error) = finish(child.wait_with_output().unwrap());
+    assert!(code == 1 && error.contains("with --resume to continue"), "{error}");
+
+    // As `nohup` does it.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_lenet")]);
+    command.args(short(&whole, &["--set", "training.epochs=30"])).current_dir(crate::common::project(""));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_epochs(&whole, 1);
+    signal(&child, "-HUP");
+    let (code, output, error) = finish(child.wait_with_output().unwrap());
+    assert!(code == 0 && output.starts_with("test accuracy") && !error.contains("stopping"), "{error}");
+    assert_eq!(json(&whole.join("report.json"))["epochs"].as_array().unwrap().len(), 30);
+}
+
+#[cfg(unix)]
+#[test]
 fn an_interrupted_and_a_killed_training_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let [whole, broken] = ["whole", "broken"].map(|name| folder.path().join(name));
