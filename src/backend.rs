@@ -158,7 +158,11 @@ pub fn select(name: &str) -> Result<FoundDevice> {
             compiled_names()
         )));
     }
-    let found = backend.devices();
+    let found = panics::catch(|| find(backend.name)).map_err(|panic| {
+        let what =
+            || Error::Backend(format!("backend \"{name}\" does not work here: {panic}. {}", elsewhere(backend.name)));
+        panics::of_the_system(&panic).unwrap_or_else(what)
+    })?;
     let count = found.len();
     let Some(found) = found.into_iter().nth(index) else {
         let what = match count {

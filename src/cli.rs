@@ -28,6 +28,7 @@ use crate::{
     Error, Result,
     inference::{Origin, Trained},
     terminal::say,
+    threads,
 };
 
 /// LeNet-5 on MNIST: train it, evaluate it, classify pictures with it.
@@ -64,6 +65,10 @@ impl Cli {
     /// # Errors
     /// The command failed.
     pub fn run(self) -> Result<()> {
+        threads::start_pool(match self.command {
+            Command::Train(_) | Command::Sweep(_) => threads::FOR_TRAINING,
+            _ => 0,
+        })?;
         match self.command {
             Command::Train(args) => args.run(),
             Command::Evaluate(args) => args.run(),

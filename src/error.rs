@@ -87,6 +87,13 @@ pub enum Error {
         source: serde_json::Error,
     },
 
+    /// The system starts too few threads.
+    #[error(
+        "threads cannot be started: {0}. Raise the limit on processes (`ulimit -u`, or a container's) or on memory \
+         (`ulimit -v`)"
+    )]
+    Threads(String),
+
     /// Ctrl-C and termination signals cannot be handled.
     #[error("signals cannot be handled: {0}")]
     Signals(String),

@@ -5,7 +5,7 @@
 //!
 //! - [`enum@Error`], [`panics`], [`terminal`]: messages for people. `files`: atomic writes and checksums.
 //! - [`backend`]: from the name of a backend to a device that works.
-//! - `threads`: keeps the thread pool's threads awake.
+//! - `threads`: starts the thread pool and keeps its threads awake.
 //! - [`config`]: the TOML file, its defaults and checks, and the learning rate's schedule.
 //! - `fused`: the net, the loss and the optimizer's step as one operator each, for the CPU; over the crate
 //!   [`lenet_kernels`].

@@ -27,6 +27,10 @@ fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
         Err(panic) => {
+            if let Some(error) = panics::of_the_system(&panic) {
+                say(format!("error: {error}"));
+                return ExitCode::from(error.exit_code());
+            }
             let panic = panics::last().unwrap_or(panic);
             say(format!(
                 "error: this is a bug in lenet; please report it together with the command that you ran: {panic}"

@@ -5,6 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use crate::Error;
+
 /// The messages of all panics, in any thread, since the last [`catch`] began.
 static MESSAGES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -25,6 +27,13 @@ pub fn keep_quiet() {
 #[must_use]
 pub fn last() -> Option<String> {
     messages().last().cloned()
+}
+
+/// The error that a panic stands for, if the system is to blame and not the program.
+#[must_use]
+pub fn of_the_system(panic: &str) -> Option<Error> {
+    let no_threads = panic.contains("failed to spawn thread") || panic.contains("kind: WouldBlock");
+    no_threads.then(|| Error::Threads("the system refuses more; RAYON_NUM_THREADS=1 asks for the fewest".into()))
 }
 
 /// Runs something that may panic.

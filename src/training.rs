@@ -145,7 +145,7 @@ fn panicked(message: &str) -> Error {
     if message.contains("from user input") {
         return Error::Interrupted("killed from the dashboard; run the same command with --resume to continue".into());
     }
-    Error::Training(format!("Burn panicked: {message}"))
+    panics::of_the_system(message).unwrap_or_else(|| Error::Training(format!("Burn panicked: {message}")))
 }
 
 /// Keeps the checkpoints that may still be needed: the latest to resume from, and the best.

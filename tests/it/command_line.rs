@@ -238,6 +238,14 @@ fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
+#[test]
+fn more_threads_than_are_of_use_are_not_started() {
+    let mut command = lenet(&["predict", "tests/pictures/7.png"]);
+    let (code, output, error) = finish(command.env("RAYON_NUM_THREADS", "100000").output().unwrap());
+    assert!(code == 0 && output.starts_with("tests/pictures/7.png  7 "), "{output}");
+    assert!(error.starts_with("RAYON_NUM_THREADS=100000 is more than this machine has use for: going on with "), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_closed_terminal_stops_training_unless_nohup_was_used() {
