@@ -3,7 +3,8 @@
 //!
 //! A map of the crate. Modules use only modules above them in this list:
 //!
-//! - [`enum@Error`], [`panics`], [`terminal`]: messages for people. `files`: atomic writes and checksums.
+//! - [`enum@Error`], [`panics`], [`terminal`]: messages for people. `files`: atomic writes and checksums. [`memory`]: the
+//!   allocator.
 //! - [`backend`]: from the name of a backend to a device that works.
 //! - `threads`: starts the thread pool and keeps its threads awake.
 //! - [`config`]: the TOML file, its defaults and checks, and the learning rate's schedule.
@@ -41,6 +42,7 @@ mod files;
 mod fused;
 mod geometry;
 pub mod inference;
+pub mod memory;
 pub mod model;
 pub mod negatives;
 pub mod page;

@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use lenet::{backend, cli::Cli, panics, terminal::say};
+use lenet::{backend, cli::Cli, memory::Allocator, panics, terminal::say};
 
-/// A training step allocates and frees several megabytes; glibc would return them to the system and request them again.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     if let Some(name) = backend::default_for_burn() {

@@ -246,6 +246,19 @@ fn more_threads_than_are_of_use_are_not_started() {
     assert!(error.starts_with("RAYON_NUM_THREADS=100000 is more than this machine has use for: going on with "), "{error}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn too_little_memory_is_called_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 150000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_lenet")]);
+    command.args(short(&folder.path().join("run"), &[])).current_dir(crate::common::project(""));
+    let (code, _, error) = finish(command.output().unwrap());
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains("there is not enough memory: ") && !error.contains("download"), "{error}");
+    assert!(!error.contains("panicked") && !error.contains("memory allocation"), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_closed_terminal_stops_training_unless_nohup_was_used() {
