@@ -4,7 +4,6 @@
 use std::{
     fs::{self, File},
     io::Read,
-    panic::catch_unwind,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +15,7 @@ use super::{ImageSet, PIXELS, idx};
 use crate::{
     Error, Result,
     files::{sha256, write_atomically},
+    panics,
 };
 
 /// SHA-256 of the four uncompressed files, in the order of [`idx::FILES`]. Their MD5 sums are the published ones.
@@ -48,7 +48,14 @@ pub fn load_mnist() -> Result<(ImageSet, ImageSet)> {
         return sources().iter().find_map(|folder| idx::read_folder(folder).ok()).ok_or(error);
     }
     // One after the other, since loading holds the images in memory twice.
-    let load = |read: fn() -> MnistDataset| to_bytes(&catch_unwind(read).map_err(|_| unreadable(&cache))?);
+    let load = |read: fn() -> MnistDataset| {
+        let unreadable = |panic: String| {
+            panics::of_the_system(&panic).unwrap_or_else(|| {
+                Error::Data(format!("MNIST cannot be loaded from {}, though it is there: {panic}", cache.display()))
+            })
+        };
+        to_bytes(&panics::catch(read).map_err(unreadable)?)
+    };
     Ok((load(MnistDataset::train)?, load(MnistDataset::test)?))
 }
 
@@ -78,15 +85,20 @@ fn prepare(cache: &Path) -> Result<()> {
         return Ok(());
     }
     // Burn downloads what is missing, and panics if it cannot.
-    let downloaded = catch_unwind(|| (MnistDataset::train(), MnistDataset::test())).is_ok();
-    if downloaded && wrong_files(cache).is_empty() { Ok(()) } else { Err(unreadable(cache)) }
+    match panics::catch(|| (MnistDataset::train(), MnistDataset::test())) {
+        Ok(_) if wrong_files(cache).is_empty() => Ok(()),
+        Ok(_) => Err(not_found(cache, "what came is not MNIST")),
+        Err(panic) => Err(panics::of_the_system(&panic).unwrap_or_else(|| not_found(cache, &panic))),
+    }
 }
 
-fn unreadable(cache: &Path) -> Error {
+fn not_found(cache: &Path, why: &str) -> Error {
+    // Of a panic, what the system said.
+    let why = why.rsplit('"').nth(1).unwrap_or(why);
     let names = idx::FILES.map(|name| format!("{name}.gz")).join(", ");
     Error::Data(format!(
-        "MNIST was not found: it is neither in {} nor in data/mnist, and it could not be downloaded. Put {names} into \
-         the folder data/mnist, or set data.folder to a folder that holds them",
+        "MNIST was not found: it is neither in {} nor in data/mnist, and it could not be downloaded ({why}). Put \
+         {names} into the folder data/mnist, or set data.folder to a folder that holds them",
         cache.display()
     ))
 }
