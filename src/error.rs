@@ -101,7 +101,7 @@ pub enum Error {
     /// The loss is no longer a finite number.
     #[error(
         "training diverged: the loss is no longer a finite number in epoch {epoch}. \
-         Lower optimizer.learning_rate, or set optimizer.clip_norm"
+         Lower optimizer.learning_rate, for a start to a tenth, or set schedule.warmup=0.1 or optimizer.clip_norm=1"
     )]
     Diverged {
         /// The first epoch without a finite loss, from 1.

@@ -15,6 +15,7 @@
 //! - [`evaluation`]: loss, accuracy, confusion, calibration and misses of a net on labelled images.
 //! - [`report`]: what a run measured, as in `report.json`.
 //! - [`card`]: what a record says about itself.
+//! - [`advice`]: what to try when a net has learned nothing.
 //! - [`artifacts`]: the files in a run's folder.
 //! - [`training`]: Burn's learner, with our step, metrics, optimizer, scheduler, recorder and display.
 //! - [`picture`]: from any picture of a digit to images in MNIST's format: candidates for what it shows.
@@ -29,6 +30,7 @@
 //! - [`picture_bench`]: how well such pictures are read.
 //! - [`cli`]: the commands of the binary.
 
+pub mod advice;
 pub mod artifacts;
 pub mod backend;
 pub mod bench;

@@ -8,6 +8,7 @@ use std::{
 use super::{print, signals::stop_on_signal};
 use crate::{
     Error, Result,
+    advice::advice,
     artifacts::{Existing, RunDir},
     config::Config,
     report::{Report, percent},
@@ -71,7 +72,11 @@ impl TrainArgs {
                 say(epoch.in_one_line(config.training.epochs));
             }
         }
-        print(&summary(&report, &RunDir::open(&folder)?))
+        print(&summary(&report, &RunDir::open(&folder)?))?;
+        if let Some(advice) = advice(&config, &report) {
+            say(advice);
+        }
+        Ok(())
     }
 }
 

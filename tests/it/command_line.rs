@@ -239,11 +239,25 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
+fn a_net_that_has_learned_nothing_gets_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, output, error) = run(&short(folder.path(), &["--set", "optimizer.learning_rate=50"]));
+    assert!(code == 0 && output.starts_with("test accuracy "), "{error}");
+    assert!(
+        error.contains("learned next to nothing") && error.contains("lower optimizer.learning_rate to 5"),
+        "{error}"
+    );
+}
+
+#[test]
 fn more_threads_than_are_of_use_are_not_started() {
     let mut command = lenet(&["predict", "tests/pictures/7.png"]);
     let (code, output, error) = finish(command.env("RAYON_NUM_THREADS", "100000").output().unwrap());
     assert!(code == 0 && output.starts_with("tests/pictures/7.png  7 "), "{output}");
-    assert!(error.starts_with("RAYON_NUM_THREADS=100000 is more than this machine has use for: going on with "), "{error}");
+    assert!(
+        error.starts_with("RAYON_NUM_THREADS=100000 is more than this machine has use for: going on with "),
+        "{error}"
+    );
 }
 
 #[cfg(target_os = "linux")]
