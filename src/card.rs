@@ -76,14 +76,20 @@ impl Card {
     /// # Errors
     /// The config cannot be written as TOML.
     pub fn new(config: &Config, report: &Report) -> Result<Self> {
-        let folder = config.data.folder.file_name().map(|name| name.to_string_lossy().into_owned());
         let mut portable = config.clone();
-        portable.data.folder = folder.clone().unwrap_or_default().into();
+        let data = if config.data.folder == Path::new("") {
+            MNIST.to_owned()
+        } else {
+            // The root has no name.
+            let name = config.data.folder.file_name().unwrap_or("data".as_ref()).to_string_lossy().into_owned();
+            portable.data.folder = name.clone().into();
+            name
+        };
         let best = report.best_epoch.and_then(|best| report.epochs.iter().find(|epoch| epoch.epoch == best));
         Ok(Self {
             lenet: report.versions.lenet.clone(),
             scale: config.data.scale,
-            data: folder.unwrap_or_else(|| MNIST.into()),
+            data,
             thresholds: report.thresholds.unwrap_or_default(),
             config_sha256: sha256(portable.to_file()?.as_bytes()),
             seed: Some(config.seed),

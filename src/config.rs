@@ -306,6 +306,19 @@ impl Config {
         toml::to_string(self).map_err(|e| Error::Config(format!("the config cannot be written as TOML: {e}")))
     }
 
+    /// The same config with an absolute `data.folder`, so that a run finds its images from anywhere.
+    #[must_use]
+    pub fn with_absolute_folder(&self) -> Self {
+        let mut config = self.clone();
+        // A path that is not UTF-8 could not be written as TOML.
+        if let Ok(folder) = std::path::absolute(&self.data.folder)
+            && folder.to_str().is_some()
+        {
+            config.data.folder = folder;
+        }
+        config
+    }
+
     /// The text of a run's `config.toml`.
     ///
     /// # Errors

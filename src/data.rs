@@ -20,6 +20,7 @@ pub use self::{
 use crate::{
     Error, Result,
     config::{Config, Scale},
+    files::sha256_of,
 };
 
 /// Number of images in MNIST's training set.
@@ -172,7 +173,17 @@ impl Splits {
     /// Files are missing or damaged, do not hold 28x28 images in ten classes, or hold fewer than the config asks for.
     pub fn load(config: &Config) -> Result<Self> {
         let folder = &config.data.folder;
-        let (train, test) = if folder == Path::new("") { load_mnist()? } else { read_folder(folder)? };
+        let (train, test) = if folder == Path::new("") {
+            load_mnist()?
+        } else if folder.is_dir() {
+            read_folder(folder)?
+        } else {
+            return Err(Error::Data(format!(
+                "the images are not in {}, as data.folder says: there is no such folder. Say where they are with --data DIR \
+                 or --set data.folder=DIR",
+                folder.display()
+            )));
+        };
         let [train, test] = [train, test].map(|set| set.with_scale(config.data.scale));
         let (total, held_back) = (train.len(), config.data.validation);
         if held_back >= total {
@@ -191,5 +202,11 @@ impl Splits {
         let wanted = if config.data.train == 0 { rest } else { config.data.train };
         let order = train.permuted(config.seed);
         Ok(Self { train: order.slice(held_back, held_back + wanted), valid: order.slice(0, held_back), test })
+    }
+
+    /// The SHA-256 of the whole data set, all its pixels and labels, in hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        sha256_of(&[&self.train.pixels, &self.train.labels, &self.test.pixels, &self.test.labels])
     }
 }

@@ -26,5 +26,11 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The SHA-256 of some bytes, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |sum, byte| sum + &format!("{byte:02x}"))
+    sha256_of(&[bytes])
+}
+
+/// The SHA-256 of some parts one after the other, in hexadecimal.
+pub(crate) fn sha256_of(parts: &[&[u8]]) -> String {
+    let hash = parts.iter().fold(Sha256::new(), Digest::chain_update);
+    hash.finalize().iter().fold(String::new(), |sum, byte| sum + &format!("{byte:02x}"))
 }

@@ -78,6 +78,8 @@ impl Trained {
         let card = card.unwrap_or_default();
         let mut config = Config::default();
         config.data.scale = card.scale;
+        // It is unknown which images it learned from.
+        config.data.validation = 0;
         Self::new(record, path, card, config, origin, backend)
     }
 

@@ -24,7 +24,7 @@ use crate::{
     artifacts::RunDir,
     backend,
     config::{Config, Schedule},
-    data::{CLASSES, IMAGE_SIDE, ImageSet, Splits, images_tensor},
+    data::{CLASSES, IMAGE_SIDE, ImageSet, images_tensor},
     evaluation::{DeadUnits, Evaluation, Miss},
     files::write_atomically,
     fused::values,
@@ -115,18 +115,15 @@ fn calibration(test: &Evaluation) -> Chart {
     Chart { log_y: false, legend: Legend::Below, ..Chart::new("calibration", "confidence", "accuracy", true, series) }
 }
 
-/// Writes the page of a run. Without `test`, the test images are loaded.
+/// Writes the page of a run; without its test images, it has no misses and no feature maps.
 ///
 /// # Errors
 /// The run cannot be read, or the page cannot be written.
 pub fn write_single(dir: &RunDir, path: &Path, test: Option<&ImageSet>) -> Result<()> {
     let run = Run::read(dir)?;
     let gallery = match (&run.report.test, run.report.best_epoch) {
-        // If the images or the model cannot be loaded, the page still has its numbers.
-        (Some(test_results), Some(_)) => {
-            let set = test.map_or_else(|| Ok(Splits::load(&run.config)?.test), |set| Ok(set.clone()));
-            set.and_then(|set| Gallery::new(dir, &set, test_results)).ok()
-        }
+        // If the model cannot be loaded, the page still has its numbers.
+        (Some(test_results), Some(_)) => test.and_then(|set| Gallery::new(dir, set, test_results).ok()),
         _ => None,
     };
     let charts = figures(&run.charts())?;

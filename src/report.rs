@@ -48,6 +48,9 @@ pub struct Report {
     pub thresholds: Option<Thresholds>,
     /// SHA-256 of `model.bpk`.
     pub model_sha256: Option<String>,
+    /// SHA-256 of all pixels and labels, if they are not MNIST's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_sha256: Option<String>,
 }
 
 /// The state of a run.
@@ -135,6 +138,7 @@ impl Report {
             dead_units: None,
             thresholds: None,
             model_sha256: None,
+            data_sha256: None,
         }
     }
 

@@ -46,6 +46,7 @@ pub fn train(
     interrupter: &Interrupter,
 ) -> Result<Report> {
     config.validate()?;
+    let config = &config.with_absolute_folder();
     let FoundDevice { name, hardware, device } = select(&config.backend)?;
     if config.backend == AUTO && progress != Progress::None {
         say(format!("using backend {name} on {hardware}"));
@@ -57,7 +58,9 @@ pub fn train(
     }
     let run = Arc::new(RunDir::prepare(folder, existing)?);
     let earlier = earlier_report(config, &run)?;
+    let moved = earlier.is_some() && run.read_config()?.with_absolute_folder().data.folder != config.data.folder;
     if let Some(earlier) = &earlier
+        && !moved
         && earlier.status == Status::Complete
         && earlier.epochs.len() >= config.training.epochs
         && let Ok(record) = run.read_model()
@@ -65,6 +68,13 @@ pub fn train(
         return refresh_card(&run, earlier, record);
     }
     let splits = Splits::load(config)?;
+    let data_sha256 = (config.data.folder != Path::new("")).then(|| splits.sha256());
+    if let Some(earlier) = &earlier
+        && (moved || earlier.data_sha256.is_some())
+        && earlier.data_sha256 != data_sha256
+    {
+        return Err(other_images(config, &run));
+    }
     let done = match &earlier {
         Some(earlier) => last_complete_epoch(&run, earlier, config.training.epochs, &device)?,
         None => 0,
@@ -72,7 +82,7 @@ pub fn train(
     run.begin(config)?;
 
     let mut report = Report::new(config, splits.train.len(), splits.valid.len());
-    (report.backend, report.hardware) = (name, hardware);
+    (report.backend, report.hardware, report.data_sha256) = (name, hardware, data_sha256);
     let mut first = 1;
     if let Some(earlier) = earlier {
         if progress != Progress::None && done < earlier.epochs.len().min(config.training.epochs) {
@@ -158,7 +168,8 @@ fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
         .read_config()?
         .differences(config)?
         .into_iter()
-        .filter(|(key, _)| !CHANGEABLE.contains(&key.as_str()))
+        // Where the images are does not matter, as long as they are the same, which is known when they are loaded.
+        .filter(|(key, _)| !CHANGEABLE.contains(&key.as_str()) && key != "data.folder")
         .map(|(key, values)| format!("{key} ({values})"))
         .collect();
     if changed.is_empty() {
@@ -169,6 +180,17 @@ fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
         run.path().display(),
         changed.join(", ")
     )))
+}
+
+/// The error for a run that cannot be resumed with these images.
+fn other_images(config: &Config, run: &RunDir) -> Error {
+    let folder = &config.data.folder;
+    let given = if folder == Path::new("") { "MNIST".to_owned() } else { format!("in {}", folder.display()) };
+    Error::Run(format!(
+        "{} was trained on other images than {given}. Resume it with the same ones: --data DIR says where they are now. Or \
+         train elsewhere with --out DIR",
+        run.path().display()
+    ))
 }
 
 /// The last epoch, up to `max_epoch`, from which a run can be resumed: its checkpoint and that of the best epoch until then

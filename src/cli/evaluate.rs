@@ -8,6 +8,7 @@ use super::{load, print, print_json};
 use crate::{
     Error, Result,
     artifacts::PRETRAINED,
+    card::MNIST,
     config::AugmentationConfig,
     data::{Augmentation, CLASSES, IMAGE_SIDE, ImageSet, Splits},
     evaluation::{Evaluation, Miss, evaluate},
@@ -27,6 +28,9 @@ pub(super) struct EvaluateArgs {
     /// Which of the run's images to measure
     #[arg(long, value_enum, default_value_t)]
     split: Split,
+    /// The folder of the images [default: where they were when it was trained]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Measure on random variants of the images, such as rotation=15 or shift=2; can be repeated
     #[arg(long = "augment", value_name = "KEY=RANGE")]
     augment: Vec<String>,
@@ -60,10 +64,25 @@ impl EvaluateArgs {
                 self.run.display()
             )));
         }
-        if !in_run {
+        let mut config = trained.config;
+        if let Some(data) = &self.data {
+            config.data.folder.clone_from(data);
+            if matches!(self.split, Split::Test) {
+                // There may be fewer training images than in the run's own data.
+                (config.data.train, config.data.validation) = (0, 0);
+            }
+        } else if !in_run {
+            let trained_on = trained.card.data.as_str();
+            if ![MNIST, ""].contains(&trained_on) {
+                return Err(Error::Usage(format!(
+                    "{} was trained on images from a folder with the name \"{trained_on}\": say where they are with --data \
+                     DIR",
+                    self.run.display()
+                )));
+            }
             say(format!("{} is not in a run's folder: measuring it on MNIST's test set", self.run.display()));
         }
-        let splits = Splits::load(&trained.config)?;
+        let splits = Splits::load(&config)?;
         let (name, set) = match self.split {
             Split::Train => ("train", &splits.train),
             Split::Valid => ("valid", &splits.valid),

@@ -27,6 +27,9 @@ pub(super) struct TrainArgs {
     /// Short for --set backend=NAME
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
+    /// Short for --set data.folder=DIR; with --resume, where the run's images are now
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// The run's folder [default: artifacts/ followed by the config's name]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -48,7 +51,10 @@ impl TrainArgs {
     pub(super) fn run(self) -> Result<()> {
         let overrides: Vec<String> =
             self.overrides.into_iter().chain(self.backend.map(|name| format!("backend={name}"))).collect();
-        let config = Config::load(&self.config, &overrides)?;
+        let mut config = Config::load(&self.config, &overrides)?;
+        if let Some(data) = self.data {
+            config.data.folder = data;
+        }
         let folder = match (self.out, self.config.file_stem()) {
             (Some(out), _) => out,
             (None, Some(stem)) => Path::new("artifacts").join(stem),

@@ -12,7 +12,7 @@ use image::{GrayImage, Luma};
 use lenet::{data::load_mnist, model::LeNet5};
 use serde_json::Value;
 
-use crate::common::{arg, finish, full_run, lenet, run};
+use crate::common::{arg, finish, full_run, lenet, project, run, small_folder};
 
 /// A short training into `folder`.
 fn short<'a>(folder: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
@@ -209,7 +209,7 @@ fn pictures_with_strange_names_or_without_an_end() {
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().unwrap();
     let strange = folder.path().join(std::ffi::OsStr::from_bytes(b"\xff.png"));
-    fs::copy(crate::common::project("tests/pictures/7.png"), &strange).unwrap();
+    fs::copy(project("tests/pictures/7.png"), &strange).unwrap();
     let mut command = lenet(&["predict", arg(full_run().0.path()), "--json", "/dev/zero"]);
     let (code, output, error) = finish(command.arg(&strange).output().unwrap());
     let entries: Value = serde_json::from_str(&output).unwrap();
@@ -236,6 +236,58 @@ fn wait_for_epochs(folder: &Path, epochs: usize) {
 
 fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_run_finds_its_images_from_elsewhere_and_after_they_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, moved, out] = ["digits", "moved", "run"].map(|name| folder.path().join(name));
+    fs::rename(small_folder(120).keep(), &data).unwrap();
+    // Relative to the working folder.
+    let settings =
+        ["--set", "data.validation=20", "--set", "data.train=0", "--set", "training.epochs=1", "--data", "digits"];
+    let config = project("configs/smoke.toml");
+    let train = |more: &[&str]| {
+        let mut command = lenet(&[&["train", arg(&config), "--out", arg(&out)], &settings[..], more].concat());
+        finish(command.current_dir(folder.path()).output().unwrap())
+    };
+    let (code, _, error) = train(&[]);
+    assert_eq!(code, 0, "{error}");
+    let (code, elsewhere, error) = run(&["evaluate", arg(&out)]);
+    assert!(code == 0 && elsewhere.contains(" of 120 images"), "{error}");
+
+    fs::rename(&data, &moved).unwrap();
+    let (code, _, error) = run(&["evaluate", arg(&out)]);
+    assert!(code == 1 && error.contains("no such folder") && error.contains("--data DIR"), "{error}");
+    let (code, output, error) = run(&["evaluate", arg(&out), "--data", arg(&moved)]);
+    assert_eq!((code, &output), (0, &elsewhere), "{error}");
+    let page = folder.path().join("page.html");
+    let (code, _, error) = run(&["report", arg(&out), "--out", arg(&page)]);
+    assert!(code == 0 && error.contains("the page shows no images") && error.contains("--data DIR"), "{error}");
+    assert!(!fs::read_to_string(&page).unwrap().contains("Feature maps"));
+    let (code, _, error) = run(&["report", arg(&out), "--out", arg(&page), "--data", arg(&moved)]);
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(fs::read_to_string(&page).unwrap().contains("Feature maps"));
+
+    // A model by itself knows what it was trained on, not where that is.
+    let model = folder.path().join("copy.bpk");
+    fs::copy(out.join("model.bpk"), &model).unwrap();
+    let (code, _, error) = run(&["evaluate", arg(&model)]);
+    assert!(code == 2 && error.contains("\"digits\"") && error.contains("--data DIR"), "{error}");
+    let (_, output, _) = run(&["evaluate", arg(&model), "--data", arg(&moved)]);
+    assert_eq!(output, elsewhere);
+
+    // The run goes on with the same images, wherever they are, and with no others.
+    let other = small_folder(121);
+    for (images, expected) in [(arg(&data), "no such folder"), (arg(other.path()), "was trained on other images than")]
+    {
+        let (code, _, error) = train(&["--resume", "--set", "training.epochs=2", "--data", images]);
+        assert!(code == 1 && error.contains(expected), "{error}");
+    }
+    let (code, _, error) = train(&["--resume", "--set", "training.epochs=2", "--data", "moved"]);
+    assert_eq!(code, 0, "{error}");
+    assert_eq!(json(&out.join("report.json"))["epochs"].as_array().unwrap().len(), 2);
+    assert_eq!(run(&["evaluate", arg(&out)]).0, 0);
 }
 
 #[test]
@@ -266,7 +318,7 @@ fn too_little_memory_is_called_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -v 150000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_lenet")]);
-    command.args(short(&folder.path().join("run"), &[])).current_dir(crate::common::project(""));
+    command.args(short(&folder.path().join("run"), &[])).current_dir(project(""));
     let (code, _, error) = finish(command.output().unwrap());
     assert_eq!(code, 1, "{error}");
     assert!(error.contains("there is not enough memory: ") && !error.contains("download"), "{error}");
@@ -287,7 +339,7 @@ fn a_closed_terminal_stops_training_unless_nohup_was_used() {
     // As `nohup` does it.
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_lenet")]);
-    command.args(short(&whole, &["--set", "training.epochs=30"])).current_dir(crate::common::project(""));
+    command.args(short(&whole, &["--set", "training.epochs=30"])).current_dir(project(""));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for_epochs(&whole, 1);
     signal(&child, "-HUP");
