@@ -205,6 +205,12 @@ impl RunDir {
     /// # Errors
     /// The file cannot be read or is damaged.
     pub fn read_report(&self) -> Result<Report> {
+        if !self.pretrained && !self.report().exists() {
+            return Err(Error::Run(format!(
+                "{} is missing: training was stopped before it began. Go on with `lenet train CONFIG --resume`",
+                self.report().display()
+            )));
+        }
         serde_json::from_str(&self.read_text(REPORT)?)
             .map_err(|e| Error::Run(format!("{} is damaged ({e}); train again with --force", self.report().display())))
     }
@@ -240,7 +246,7 @@ impl RunDir {
         let path = self.model();
         if !self.pretrained && !path.exists() {
             return Err(Error::Run(format!(
-                "{} has no model yet: finish its training with `lenet train CONFIG --resume`",
+                "{} has no model yet, since no epoch of it is complete: go on with `lenet train CONFIG --resume`",
                 self.path.display()
             )));
         }
@@ -255,6 +261,28 @@ impl RunDir {
             }),
             _ => Ok(bytes),
         }
+    }
+
+    /// The checkpoint of the best epoch so far and the report until then, for a run that is not complete. If a checkpoint is
+    /// not there, as when training was killed while writing it, earlier epochs are considered.
+    #[must_use]
+    pub fn best_checkpoint(&self, report: &Report) -> Option<(PathBuf, Report)> {
+        let kept = self.checkpoints();
+        (1..=report.epochs.len()).rev().find_map(|epochs| {
+            let mut until = report.clone();
+            until.truncate(epochs);
+            let best = until.best_epoch.filter(|best| kept.contains(best))?;
+            Some((self.checkpoint(best), until))
+        })
+    }
+
+    /// The run and the epoch that a checkpoint of parameters belongs to, if it lies in a run's folder.
+    #[must_use]
+    pub fn of_checkpoint(path: &Path) -> Option<(Self, usize)> {
+        let path = path.canonicalize().ok()?;
+        let epoch = epoch_of(path.file_name()?.to_str()?)?;
+        let folder = path.parent().filter(|folder| folder.ends_with(CHECKPOINTS))?;
+        Some((Self::open(folder.parent()?).ok()?, epoch))
     }
 
     /// Reads one of the run's files.
@@ -279,7 +307,7 @@ impl RunDir {
         let Ok(entries) = fs::read_dir(self.path.join(CHECKPOINTS)) else { return Vec::new() };
         let mut epochs: Vec<usize> = entries
             .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("model-")?.strip_suffix(".bpk")?.parse().ok())
+            .filter_map(|entry| epoch_of(entry.file_name().to_str()?))
             .filter(|epoch| CHECKPOINT_PARTS.iter().all(|part| self.checkpoint_part(part, *epoch).is_file()))
             .collect();
         epochs.sort_unstable();
@@ -325,6 +353,11 @@ impl RunDir {
         }
         Ok(())
     }
+}
+
+/// The epoch of a checkpoint of parameters, by the name of its file.
+fn epoch_of(name: &str) -> Option<usize> {
+    name.strip_prefix("model-")?.strip_suffix(".bpk")?.parse().ok()
 }
 
 fn has_foreign_files(path: &Path) -> bool {

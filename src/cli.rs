@@ -82,16 +82,21 @@ impl Cli {
     }
 }
 
-/// Loads a trained net, and warns if nothing is known about it.
+/// Loads a trained net, and says so if training has not come to its end or if nothing is known about it.
 fn load(run: &Path, backend: Option<&str>) -> Result<Trained> {
     let trained = Trained::load(run, backend)?;
-    if trained.origin == Origin::Unknown {
-        say(format!(
-            "warning: {} does not say how it was trained, since an older version of lenet wrote it: it is read as if \
+    let run = run.display();
+    match trained.origin {
+        Origin::Run | Origin::Card => {}
+        Origin::Unfinished => say(format!(
+            "{run} is not trained to its end: this is its best epoch so far, epoch {}. `lenet train CONFIG --resume` goes on",
+            trained.card.epoch.unwrap_or_default()
+        )),
+        Origin::Unknown => say(format!(
+            "warning: {run} does not say how it was trained, as records of older versions do not: it is read as if \
              data.scale had been \"standard\". If it was not, the answers are wrong: give the run's folder instead, or \
-             a copy of its model.bpk after `lenet train CONFIG --resume`, which adds what is missing",
-            run.display()
-        ));
+             a copy of its model.bpk after `lenet train CONFIG --resume`, which adds what is missing"
+        )),
     }
     Ok(trained)
 }

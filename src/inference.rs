@@ -17,6 +17,7 @@ use crate::{
     model::{LeNet5, rows},
     picture::{Bounds, SHOWS_NOTHING, open},
     reading::{Reading, read},
+    report::Status,
     thresholds::Thresholds,
 };
 
@@ -40,6 +41,8 @@ pub struct Trained {
 pub enum Origin {
     /// From its run's folder.
     Run,
+    /// From its run's folder, where training has not come to its end; the net is that of the best epoch so far.
+    Unfinished,
     /// From its record's card.
     Card,
     /// Nowhere: the record is alone, and older than cards. The defaults are taken.
@@ -63,17 +66,32 @@ impl Trained {
     }
 
     fn load_run(dir: &RunDir, backend: Option<&str>) -> Result<Self> {
-        let (record, path, config) = (dir.read_model()?, dir.model(), dir.read_config()?);
+        let (config, report) = (dir.read_config()?, dir.read_report()?);
+        if report.status != Status::Complete
+            && let Some((path, until)) = dir.best_checkpoint(&report)
+        {
+            let record = read_file(&path)?;
+            return Self::new(record, &path, Card::new(&config, &until)?, config, Origin::Unfinished, backend);
+        }
+        let (record, path) = (dir.read_model()?, dir.model());
         let card = match Card::read(&record, &path)? {
             Some(card) => card,
-            None => Card::new(&config, &dir.read_report()?)?,
+            None => Card::new(&config, &report)?,
         };
         Self::new(record, &path, card, config, Origin::Run, backend)
     }
 
     fn load_record(path: &Path, backend: Option<&str>) -> Result<Self> {
-        let record = std::fs::read(path).map_err(Error::io("read", path))?;
+        let record = read_file(path)?;
         let card = Card::read(&record, path)?;
+        if card.is_none()
+            && let Some((run, epoch)) = RunDir::of_checkpoint(path)
+        {
+            let (config, mut report) = (run.read_config()?, run.read_report()?);
+            report.truncate(epoch);
+            let card = Card { epoch: Some(epoch), valid_accuracy: None, ..Card::new(&config, &report)? };
+            return Self::new(record, path, card, config, Origin::Run, backend);
+        }
         let origin = if card.is_some() { Origin::Card } else { Origin::Unknown };
         let card = card.unwrap_or_default();
         let mut config = Config::default();
@@ -141,6 +159,10 @@ impl Trained {
             None => Err(Error::Picture { path, reason: SHOWS_NOTHING.into() }),
         })
     }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(Error::io("read", path))
 }
 
 /// What the net predicts for a picture.

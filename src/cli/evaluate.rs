@@ -56,7 +56,7 @@ enum Split {
 impl EvaluateArgs {
     pub(super) fn run(self) -> Result<()> {
         let trained = load(&self.run, self.backend.as_deref())?;
-        let in_run = trained.origin == Origin::Run;
+        let in_run = matches!(trained.origin, Origin::Run | Origin::Unfinished);
         if !in_run && !matches!(self.split, Split::Test) {
             return Err(Error::Run(format!(
                 "{} is not in a run's folder, so it is unknown which images it learned from; give the run's \

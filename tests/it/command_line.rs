@@ -364,6 +364,9 @@ fn an_interrupted_and_a_killed_training_can_be_resumed() {
     assert!(error.contains("stopping; press Ctrl-C again to quit immediately"), "{error}");
     assert!(error.contains("is kept") || error.contains("are kept"), "{error}");
     assert!(error.trim_end().ends_with("run the same command with --resume to continue"), "{error}");
+    let (code, output, error) = run(&["predict", arg(&broken), "tests/pictures/7.png", "--threshold", "0"]);
+    assert!(code == 0 && output.starts_with("tests/pictures/7.png  "), "{error}");
+    assert!(error.contains("is not trained to its end: this is its best epoch so far, epoch "), "{error}");
 
     let child = long_training(&broken, &["--resume"]);
     wait_for_epochs(&broken, 3);

@@ -8,6 +8,7 @@ use lenet::{
     artifacts::{Existing, RunDir},
     card::{Card, MNIST},
     config::{Config, Scale},
+    data::Splits,
     evaluation::evaluate,
     inference::{Origin, Trained},
     model::LeNet5,
@@ -121,6 +122,31 @@ fn interrupt_after(config: &Config, folder: &std::path::Path, existing: Existing
     let error = train(config, folder, existing, Progress::None, &interrupter).unwrap_err();
     watcher.join().unwrap();
     error
+}
+
+#[test]
+fn an_interrupted_run_is_read_with_its_best_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    // The second epoch spoils what the first has learned.
+    let spoiling =
+        ["schedule.kind=step", "schedule.step_factor=400", "optimizer.learning_rate=0.02", "training.epochs=9"];
+    interrupt_after(&smoke(&spoiling), &run, Existing::Refuse, 2);
+    let report = RunDir::open(&run).unwrap().read_report().unwrap();
+    assert_eq!((report.best_epoch, report.status), (Some(1), Status::Interrupted));
+    assert!(!run.join("model.bpk").exists());
+    let trained = Trained::load(&run, None).unwrap();
+    assert_eq!((trained.origin, trained.card.epoch), (Origin::Unfinished, Some(1)));
+    let valid = evaluate(&trained.net, &Splits::load(&trained.config).unwrap().valid, &trained.device).unwrap();
+    assert_eq!(Some(valid.accuracy), report.epochs[0].valid.map(|valid| valid.accuracy));
+    assert_eq!(trained.card.valid_accuracy, Some(valid.accuracy));
+    // A checkpoint is read with its run's settings.
+    let checkpoint = Trained::load(&run.join("checkpoint/model-1.bpk"), None).unwrap();
+    assert_eq!((checkpoint.origin, checkpoint.card.epoch, checkpoint.config), (Origin::Run, Some(1), trained.config));
+    // As if the process had been killed before the checkpoint was there.
+    fs::remove_dir_all(run.join("checkpoint")).unwrap();
+    let error = Trained::load(&run, None).unwrap_err().to_string();
+    assert!(error.contains("has no model yet") && error.contains("--resume"), "{error}");
 }
 
 #[test]
