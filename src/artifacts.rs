@@ -1,5 +1,7 @@
 //! A run's folder. Only this module knows the names of the files in it.
 
+mod leftovers;
+
 use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
@@ -71,7 +73,8 @@ impl Drop for RunDir {
 }
 
 impl RunDir {
-    /// Prepares a folder for training and locks it against other processes. Its content does not change yet.
+    /// Prepares a folder for training and locks it against other processes. Its content does not change yet, except that
+    /// temporary files are removed which a killed process left.
     ///
     /// # Errors
     /// There is already a run (or none to resume), the folder holds other files, another process is training into it,
@@ -93,7 +96,7 @@ impl RunDir {
                  write elsewhere"
             )));
         }
-        if !is_run && has_foreign_files(path) {
+        if !is_run && leftovers::has_foreign_files(path) {
             return Err(Error::Run(format!(
                 "{shown} is not empty and does not hold a run; choose another folder with --out"
             )));
@@ -105,8 +108,9 @@ impl RunDir {
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::Run(format!("another process is training into {shown}; wait for it, or use --out")));
             }
+            Ok(()) => leftovers::clear(path),
             // Some network file systems have no locks: the folder stays unguarded there.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
+            Err(TryLockError::Error(_)) => {}
         }
         Ok(Self { path: path.to_owned(), existing, pretrained: false, lock: Some(lock) })
     }
@@ -358,10 +362,6 @@ impl RunDir {
 /// The epoch of a checkpoint of parameters, by the name of its file.
 fn epoch_of(name: &str) -> Option<usize> {
     name.strip_prefix("model-")?.strip_suffix(".bpk")?.parse().ok()
-}
-
-fn has_foreign_files(path: &Path) -> bool {
-    fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != LOCK))
 }
 
 fn remove_where(folder: &Path, condition: impl Fn(&str) -> bool) -> Result<()> {

@@ -6,6 +6,24 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
+/// How the names of temporary files begin and end.
+const TEMPORARY: (&str, &str) = (".lenet-", ".tmp");
+
+/// Whether a name is that of one of our temporary files, which are left where a process was killed while writing.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)
+}
+
+/// Removes the files in a folder whose names fulfil a condition. What cannot be removed stays.
+pub(crate) fn remove_files(folder: &Path, condition: fn(&str) -> bool) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_str().is_some_and(condition) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Writes a file atomically, so that no reader finds half of it: to a temporary file in the same folder, which is then
 /// renamed.
 ///
@@ -14,6 +32,7 @@ use crate::{Error, Result};
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
     // Temporary files are private by default; a result is to be as readable as the user's other files.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

@@ -14,7 +14,7 @@ use flate2::read::MultiGzDecoder;
 use super::{ImageSet, PIXELS, idx};
 use crate::{
     Error, Result,
-    files::{sha256, write_atomically},
+    files::{is_temporary, remove_files, sha256, write_atomically},
     panics,
 };
 
@@ -72,6 +72,9 @@ fn prepare(cache: &Path) -> Result<()> {
     let lock_path = cache.join("lenet.lock");
     let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
     lock.lock().map_err(Error::io("lock", &lock_path))?;
+    for split in ["train", "test"] {
+        remove_files(&cache.join(split), is_temporary);
+    }
 
     for index in wrong_files(cache) {
         let target = cached(cache, index);

@@ -380,6 +380,15 @@ fn an_interrupted_and_a_killed_training_can_be_resumed() {
     assert!(error.contains("another process is training into"), "{error}");
     let (code, _, error) = finish(child.wait_with_output().unwrap());
     assert_eq!(code, 0, "{error}");
+    // What the killed one was writing is gone.
+    let names = |folder: &Path| -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&broken), names(&whole));
+    assert!(names(&broken.join("checkpoint")).iter().all(|name| name.ends_with(".bpk")));
 
     let [mut whole, mut broken] = [whole, broken].map(|folder| json(&folder.join("report.json")));
     for report in [&mut whole, &mut broken] {

@@ -244,6 +244,41 @@ fn an_existing_run_is_never_overwritten_without_force() {
 }
 
 #[test]
+fn a_folder_with_what_the_system_put_there_counts_as_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("lost+found")).unwrap();
+    for name in [".gitkeep", ".DS_Store", "Thumbs.db", "Desktop.ini", "._run", ".gitignore"] {
+        fs::write(folder.path().join(name), "theirs").unwrap();
+    }
+    let config = smoke(&["training.epochs=1", "data.train=200"]);
+    train_quietly(&config, folder.path(), Existing::Refuse).unwrap();
+    train_quietly(&config, folder.path(), Existing::Replace).unwrap();
+    assert!(folder.path().join("lost+found").is_dir() && folder.path().join("Thumbs.db").is_file());
+}
+
+#[test]
+fn what_a_killed_process_left_is_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let config = smoke(&["training.epochs=1", "data.train=200"]);
+    let ours = [".lenet-AbCdEf.tmp", "checkpoint/model-1.bpk.4711-0.tmp"];
+    let others = ["notes.tmp", ".tmpAbCdEf", "checkpoint/notes.txt"];
+    fs::create_dir_all(&run).unwrap();
+    // Killed before the config was written.
+    fs::write(run.join(ours[0]), "half").unwrap();
+    train_quietly(&config, &run, Existing::Refuse).unwrap();
+    assert!(!run.join(ours[0]).exists());
+    for existing in [Existing::Resume, Existing::Replace] {
+        for name in ours.iter().chain(&others) {
+            fs::write(run.join(name), "half").unwrap();
+        }
+        train_quietly(&config, &run, existing).unwrap();
+        assert_eq!(ours.map(|name| run.join(name).exists()), [false; 2], "{existing:?}");
+        assert_eq!(others.map(|name| run.join(name).exists()), [true; 3], "{existing:?}");
+    }
+}
+
+#[test]
 fn early_stopping_ends_a_run_that_no_longer_improves() {
     let folder = tempfile::tempdir().unwrap();
     let config = smoke(&["training.epochs=50", "training.patience=2", "data.train=300", "data.validation=100"]);
