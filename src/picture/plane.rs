@@ -9,10 +9,12 @@
 use image::DynamicImage;
 use serde::Serialize;
 
-use super::resize::resize;
+use super::resize::{RowResizer, resize, with_fewer_columns};
 
 /// Larger pictures are first reduced to this longer side, in pixels: finer detail is noise here.
 const WORKING_SIDE: usize = 400;
+/// Pixels that are converted at once.
+const BAND_PIXELS: u32 = 1 << 18;
 /// Values that are added, or compared, at once.
 pub(super) const LANES: usize = 16;
 
@@ -148,17 +150,31 @@ impl Plane {
 
 /// The brightness of a picture, where `background` shows through transparent pixels; reduced to 400 pixels.
 pub(super) fn brightness(picture: &DynamicImage, background: f32) -> Plane {
-    let [colour_range, alpha_range] = used_range(picture);
-    let pixels = picture.to_luma_alpha32f();
-    let values = pixels.pixels().map(|pixel| {
-        let [luma, alpha] = pixel.0;
-        // A floating-point picture may hold any value.
-        let [luma, alpha] =
-            [luma / colour_range, alpha / alpha_range].map(|v| if v.is_nan() { 0.0 } else { v.clamp(0.0, 1.0) });
-        luma * alpha + background * (1.0 - alpha)
-    });
-    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
-    Plane { width, height, values: values.collect() }.shrunk(WORKING_SIDE)
+    let ranges = used_range(picture);
+    let (width, height) = (picture.width(), picture.height());
+    let longer = width.max(height) as usize;
+    let reduced = |side: u32| match side as usize {
+        side if longer <= WORKING_SIDE => side,
+        side => (side * WORKING_SIDE / longer).max(1),
+    };
+    let mut rows = RowResizer::new(width as usize, height as usize, reduced(height));
+    // In bands, since a large picture would take several times its memory as floating-point numbers.
+    let band_height = (BAND_PIXELS / width).max(1);
+    for top in (0..height).step_by(band_height as usize) {
+        let band = picture.crop_imm(0, top, width, band_height.min(height - top)).to_luma_alpha32f();
+        let values: Vec<f32> = band.pixels().map(|pixel| over(background, pixel.0, ranges)).collect();
+        values.chunks_exact(width as usize).for_each(|row| rows.push(row));
+    }
+    let plane = rows.finish();
+    if longer <= WORKING_SIDE { plane } else { with_fewer_columns(&plane, reduced(width)) }
+}
+
+/// A pixel's brightness, out of the used range, over a background that shows through as far as it is transparent.
+fn over(background: f32, [luma, alpha]: [f32; 2], [colour_range, alpha_range]: [f32; 2]) -> f32 {
+    // A floating-point picture may hold any value.
+    let [luma, alpha] =
+        [luma / colour_range, alpha / alpha_range].map(|v| if v.is_nan() { 0.0 } else { v.clamp(0.0, 1.0) });
+    luma * alpha + background * (1.0 - alpha)
 }
 
 /// The part of the range that colours and alpha use in a picture of 16 bits: cameras and scanners store 10 or 12 bits in
@@ -185,4 +201,25 @@ fn used_range(picture: &DynamicImage) -> [f32; 2] {
 pub(super) fn median(values: &mut [f32]) -> f32 {
     let middle = values.len() / 2;
     if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(middle, f32::total_cmp).1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{LumaA, Rgba, RgbaImage};
+
+    use super::*;
+
+    /// A picture of several bands.
+    #[test]
+    fn brightness_is_the_same_in_bands_as_at_once() {
+        let value = |n: u32| u8::try_from(n % 256).unwrap();
+        let picture =
+            RgbaImage::from_fn(900, 700, |x, y| Rgba([value(x), value(y * 3), value(x * y), value(x / 3 + y)]));
+        let picture = DynamicImage::ImageRgba8(picture);
+        assert!(picture.width() * picture.height() > 2 * BAND_PIXELS);
+        let values = picture.to_luma_alpha32f();
+        let values = values.pixels().map(|LumaA([luma, alpha])| luma * alpha + 0.5 * (1.0 - alpha)).collect();
+        let at_once = resize(&Plane { width: 900, height: 700, values }, 400, 311);
+        assert_eq!(brightness(&picture, 0.5), at_once);
+    }
 }

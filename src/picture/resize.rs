@@ -24,17 +24,51 @@ pub(super) fn resize(plane: &Plane, width: usize, height: usize) -> Plane {
 
 /// Changes the number of rows.
 fn with_rows(plane: &Plane, height: usize) -> Plane {
-    let width = plane.width;
-    let rows: Vec<&[f32]> = plane.rows().collect();
-    let mut values = vec![0.0; width * height];
-    for (line, taps) in values.chunks_exact_mut(width).zip(taps(rows.len(), height)) {
-        for (row, weight) in rows[taps.first..].iter().zip(taps.weights) {
-            for (out, value) in line.iter_mut().zip(*row) {
-                *out += weight * value;
+    let mut resized = RowResizer::new(plane.width, plane.height, height);
+    plane.rows().for_each(|row| resized.push(row));
+    resized.finish()
+}
+
+/// Changes the number of columns, to fewer.
+pub(super) fn with_fewer_columns(plane: &Plane, width: usize) -> Plane {
+    transposed(&with_rows(&transposed(plane), width))
+}
+
+/// Changes the number of rows of a plane that need not be in memory: its rows are given one after the other.
+pub(super) struct RowResizer {
+    resized: Plane,
+    taps: Vec<Taps>,
+    /// How many rows were given.
+    given: usize,
+    /// The first resized row that is not complete.
+    open: usize,
+}
+
+impl RowResizer {
+    pub fn new(width: usize, from_height: usize, height: usize) -> Self {
+        let resized = Plane { width, height, values: vec![0.0; width * height] };
+        Self { resized, taps: taps(from_height, height), given: 0, open: 0 }
+    }
+
+    pub fn push(&mut self, row: &[f32]) {
+        let (width, given) = (self.resized.width, self.given);
+        let lines = self.resized.values.chunks_exact_mut(width).zip(&self.taps).skip(self.open);
+        for (line, taps) in lines.take_while(|(_, taps)| taps.first <= given) {
+            // A row that is complete may be followed by one that is not, and the other way round.
+            if let Some(weight) = taps.weights.get(given - taps.first) {
+                for (out, value) in line.iter_mut().zip(row) {
+                    *out += weight * value;
+                }
             }
         }
+        self.given += 1;
+        let complete = |taps: &Taps| taps.first + taps.weights.len() <= self.given;
+        self.open += self.taps[self.open..].iter().take_while(|taps| complete(taps)).count();
     }
-    Plane { width, height, values }
+
+    pub fn finish(self) -> Plane {
+        self.resized
+    }
 }
 
 fn transposed(plane: &Plane) -> Plane {
