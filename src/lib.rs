@@ -3,8 +3,8 @@
 //!
 //! A map of the crate. Modules use only modules above them in this list:
 //!
-//! - [`enum@Error`], [`panics`], [`terminal`]: messages for people. `files`: atomic writes and checksums. [`memory`]: the
-//!   allocator.
+//! - [`enum@Error`], [`panics`], [`terminal`]: messages for people. `files`: atomic writes and checksums. `formats`: what a
+//!   file is. [`memory`]: the allocator.
 //! - [`backend`]: from the name of a backend to a device that works.
 //! - `threads`: starts the thread pool and keeps its threads awake.
 //! - [`config`]: the TOML file, its defaults and checks, and the learning rate's schedule.
@@ -41,6 +41,7 @@ pub mod data;
 mod error;
 pub mod evaluation;
 mod files;
+mod formats;
 mod fused;
 mod geometry;
 pub mod inference;

@@ -24,7 +24,7 @@ use image::DynamicImage;
 
 pub use self::{
     candidates::{Candidate, candidates},
-    decode::open,
+    decode::{READABLE, open},
     plane::Bounds,
 };
 use crate::{Error, Result, data::PIXELS};
@@ -32,7 +32,7 @@ use crate::{Error, Result, data::PIXELS};
 /// What is said of a picture that shows nothing.
 pub const SHOWS_NOTHING: &str = "shows nothing: it is a single shade all over";
 
-/// Reads a picture file (PNG, JPEG, BMP, GIF or PNM, of any size, in colour or grey, dark on light or light on dark) as
+/// Reads a picture file ([`READABLE`], of any size, in colour or grey, dark on light or light on dark) as
 /// an image in MNIST's format: 784 pixels from 0 (background) to 255 (foreground), row by row.
 ///
 /// # Errors

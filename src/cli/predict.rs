@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "lenet predict [OPTIONS] [RUN] <PICTURE>...")]
 pub(super) struct PredictArgs {
-    /// PNG, JPEG, BMP, GIF or PNM files, each with one digit; before them, the run's folder or a model.bpk, if it shall
+    /// PNG, JPEG, TIFF, WebP, BMP, GIF or PNM files, each with one digit; before them, the run's folder or a model.bpk, if it shall
     /// not be the net that comes with lenet
     #[arg(required = true, value_name = "[RUN] PICTURE")]
     paths: Vec<PathBuf>,

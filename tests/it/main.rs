@@ -12,6 +12,7 @@ mod documents;
 mod model;
 mod operator;
 mod page;
+mod picture_files;
 mod pictures;
 mod pretrained;
 mod textbook;

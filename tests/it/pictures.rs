@@ -7,7 +7,7 @@ use lenet::{
     artifacts::PRETRAINED,
     data::{ImageSet, PIXELS, load_mnist},
     inference::Trained,
-    picture::{normalize, read_picture},
+    picture::normalize,
     picture_bench::{KindResult, read_all, sums},
     reading::{Reading, read},
 };
@@ -167,53 +167,6 @@ fn odd_shapes_do_not_panic() {
     let strange: ImageBuffer<Rgb<f32>, Vec<f32>> = ImageBuffer::from_pixel(80, 80, Rgb([f32::NAN, 1e30, -5.0]));
     let strange = DynamicImage::ImageRgb32F(strange);
     let _ = (normalize(&strange), reading(&trained, &strange));
-}
-
-#[test]
-fn every_kind_of_file_is_read() {
-    let set = test_set();
-    let folder = tempfile::tempdir().unwrap();
-    let digit = imageops::resize(&grey(&set, 0), 84, 84, imageops::FilterType::CatmullRom);
-    let expected = normalize(&DynamicImage::ImageLuma8(digit.clone())).unwrap();
-    for name in ["a.png", "b.jpg", "c.bmp", "d.gif", "e.pgm", "with a space.ppm", "no_extension"] {
-        let path = folder.path().join(name);
-        let picture = DynamicImage::ImageRgb8(DynamicImage::ImageLuma8(digit.clone()).to_rgb8());
-        match path.extension().and_then(|e| e.to_str()) {
-            Some("pgm") => digit.save(&path).unwrap(),
-            Some(_) => picture.save(&path).unwrap(),
-            None => picture.save_with_format(&path, image::ImageFormat::Png).unwrap(),
-        }
-        let read = read_picture(&path).unwrap();
-        let difference: f64 = read.iter().zip(expected).map(|(a, b)| f64::from(a.abs_diff(b))).sum::<f64>() / 784.0;
-        assert!(difference < 4.0, "{name}: {difference}");
-    }
-}
-
-#[test]
-fn what_is_no_picture_is_refused_by_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let text = folder.path().join("text.png");
-    std::fs::write(&text, "not a picture").unwrap();
-    let cut = folder.path().join("cut.png");
-    grey(&test_set(), 0).save(&cut).unwrap();
-    let bytes = std::fs::read(&cut).unwrap();
-    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
-    // A valid WebP file: other crates bring a decoder for it, but it is not a supported format.
-    let webp = folder.path().join("webp.png");
-    std::fs::write(&webp, b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0").unwrap();
-    let empty = folder.path().join("empty.png");
-    std::fs::write(&empty, b"").unwrap();
-    for (path, what) in [
-        (text.as_path(), "is not a picture that can be read"),
-        (&cut, "is not a picture that can be read"),
-        (&webp, "WebP"),
-        (&empty, "is not a picture that can be read"),
-        (folder.path(), "is a folder"),
-        (Path::new("no/such.png"), "cannot be read"),
-    ] {
-        let error = read_picture(path).unwrap_err().to_string();
-        assert!(error.contains(what) && error.contains(path.to_str().unwrap()), "{error}");
-    }
 }
 
 fn reading(trained: &Trained, picture: &DynamicImage) -> Option<Reading> {
