@@ -7,6 +7,7 @@ mod augment;
 mod backends;
 mod bench;
 mod evaluate;
+mod pictures;
 mod predict;
 mod report;
 mod signals;

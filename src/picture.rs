@@ -1,6 +1,6 @@
 //! From any picture of a digit to images in MNIST's format.
 //!
-//! - `decode`: files.
+//! - `folder`: the pictures in a folder. `decode`: files.
 //! - `plane`, `resize`, `filters`: grey pictures as numbers.
 //! - `foreground`: how much each pixel belongs to the foreground, in several ways.
 //! - `components`: connected components.
@@ -12,6 +12,7 @@ mod candidates;
 mod components;
 mod decode;
 mod filters;
+mod folder;
 mod foreground;
 mod framing;
 mod plane;
@@ -24,9 +25,10 @@ use image::DynamicImage;
 
 pub use self::{
     candidates::{Candidate, candidates},
-    decode::{READABLE, open},
+    decode::{READABLE, STANDARD_INPUT, open},
     plane::Bounds,
 };
+pub(crate) use self::folder::{Listing, has_suffix_of_picture};
 use crate::{Error, Result, data::PIXELS};
 
 /// What is said of a picture that shows nothing.

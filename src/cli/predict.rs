@@ -1,13 +1,12 @@
 //! `lenet predict`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{load, print, print_json};
+use super::{load, pictures::Request, print, print_json};
 use crate::{
     Error, Result,
-    artifacts::PRETRAINED,
     inference::{Prediction, RankedDigit},
     report::probability,
     terminal::say,
@@ -17,8 +16,8 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "lenet predict [OPTIONS] [RUN] <PICTURE>...")]
 pub(super) struct PredictArgs {
-    /// PNG, JPEG, TIFF, WebP, BMP, GIF or PNM files, each with one digit; before them, the run's folder or a model.bpk, if it shall
-    /// not be the net that comes with lenet
+    /// Pictures with one digit each (PNG, JPEG, TIFF, WebP, BMP, GIF or PNM), folders of them, or - for standard input;
+    /// before them, the run's folder or a model.bpk, if it shall not be the net that comes with lenet
     #[arg(required = true, value_name = "[RUN] PICTURE")]
     paths: Vec<PathBuf>,
     /// How many digits to print for each picture, the most likely first
@@ -40,12 +39,12 @@ pub(super) struct PredictArgs {
 
 impl PredictArgs {
     pub(super) fn run(self) -> Result<()> {
-        let (run, pictures) = run_and_pictures(&self.paths)?;
-        let mut trained = load(run, self.backend.as_deref())?;
+        let Request { run, pictures } = Request::new(&self.paths)?;
+        let mut trained = load(&run, self.backend.as_deref())?;
         let Thresholds { sure, no_digit } = trained.card.thresholds;
         trained.card.thresholds =
             Thresholds { sure: self.threshold.unwrap_or(sure), no_digit: self.no_digit.unwrap_or(no_digit) };
-        let results = trained.predict(pictures)?;
+        let results = trained.predict(&pictures)?;
         let failed = results.iter().filter(|result| result.is_err()).count();
         let mut lines = String::new();
         let mut entries = Vec::new();
@@ -70,21 +69,6 @@ impl PredictArgs {
         }
         if failed == 0 { Ok(()) } else { Err(Error::SomePictures { failed, total: pictures.len() }) }
     }
-}
-
-/// Separates a leading run, if there is one, from the pictures.
-fn run_and_pictures(paths: &[PathBuf]) -> Result<(&Path, &[PathBuf])> {
-    let pretrained = Path::new(PRETRAINED);
-    let [first, pictures @ ..] = paths else { return Ok((pretrained, paths)) };
-    let is_run = first == pretrained || first.is_dir() || first.extension().is_some_and(|extension| extension == "bpk");
-    if is_run && pictures.is_empty() {
-        return Err(Error::Usage(format!("{}: there is no picture to read behind this run", first.display())));
-    }
-    // A misspelt run, most likely.
-    if !is_run && !pictures.is_empty() && first.extension().is_none() && !first.exists() {
-        return Err(Error::Run(format!("{} is neither a run nor a picture: it does not exist", first.display())));
-    }
-    Ok(if is_run { (first, pictures) } else { (pretrained, paths) })
 }
 
 fn parse_threshold(text: &str) -> std::result::Result<f32, String> {

@@ -3,7 +3,7 @@
 use std::{
     fmt::Display,
     fs::File,
-    io::{Cursor, Read},
+    io::{Cursor, IsTerminal, Read, stdin},
     path::Path,
     sync::Mutex,
 };
@@ -17,10 +17,13 @@ use image::{
 };
 use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 
+use super::folder::complaint;
 use crate::{Error, Result, formats::Format};
 
 /// The formats that are read, for messages.
 pub const READABLE: &str = "PNG, JPEG, TIFF, WebP, BMP, GIF and PNM";
+/// The name that stands for standard input.
+pub const STANDARD_INPUT: &str = "-";
 
 /// Larger files, in bytes, are refused.
 const MAX_FILE_BYTES: u64 = 100 << 20;
@@ -39,17 +42,32 @@ const LARGE_BYTES: u64 = 150_000_000;
 /// What to do about a file that cannot be decoded.
 const DAMAGED: &str = "It may be damaged: copy or save it again";
 
-/// Reads and decodes a picture file: PNG, JPEG, TIFF, WebP, BMP, GIF or PNM, turned as its EXIF orientation says.
+/// Reads and decodes a picture file: PNG, JPEG, TIFF, WebP, BMP, GIF or PNM, turned as its EXIF orientation says. `-` is
+/// standard input.
 ///
 /// # Errors
 /// The file cannot be read, is not such a picture, or is too large.
 pub fn open(path: &Path) -> Result<DynamicImage> {
-    read_file(path).and_then(|bytes| decode(&bytes)).map_err(|reason| Error::Picture { path: path.to_owned(), reason })
+    let path = if path == Path::new(STANDARD_INPUT) { Path::new("standard input") } else { path };
+    let bytes = if path == Path::new("standard input") { read_standard_input() } else { read_file(path) };
+    bytes.and_then(|bytes| decode(&bytes)).map_err(|reason| Error::Picture { path: path.to_owned(), reason })
+}
+
+fn read_standard_input() -> std::result::Result<Vec<u8>, String> {
+    let stdin = stdin();
+    if stdin.is_terminal() {
+        return Err("is a terminal: send a picture into it, as in `lenet predict - < picture.png`".into());
+    }
+    read(stdin.lock())
 }
 
 fn read_file(path: &Path) -> std::result::Result<Vec<u8>, String> {
+    let is_address = ["http://", "https://"].iter().any(|scheme| path.to_string_lossy().starts_with(scheme));
+    if is_address {
+        return Err("is a web address: download the picture first, as in `curl -L ADDRESS | lenet predict -`".into());
+    }
     if path.is_dir() {
-        return Err("is a folder; name the pictures in it".into());
+        return Err(complaint(path));
     }
     read(File::open(path).map_err(|e| format!("cannot be read: {e}"))?)
 }

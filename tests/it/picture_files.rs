@@ -1,6 +1,11 @@
-//! The files that `predict` reads, in many formats and sizes; and what it says of others.
+//! The files that `predict` reads: folders, standard input, many formats and sizes; and what it says of others.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::Stdio,
+};
 
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, imageops};
 use insta::assert_snapshot;
@@ -8,14 +13,25 @@ use lenet::{
     data::load_mnist,
     picture::{normalize, open, read_picture},
 };
+use serde_json::Value;
+use tempfile::TempDir;
 
-use crate::common::{arg, full_run, run};
+use crate::common::{arg, finish, full_run, lenet, project, run};
 
 /// A digit of MNIST, three times as large: a 7.
 fn seven() -> GrayImage {
     let (_, test) = load_mnist().unwrap();
     let digit = GrayImage::from_raw(28, 28, test.image(0).to_vec()).unwrap();
     imageops::resize(&digit, 84, 84, imageops::FilterType::CatmullRom)
+}
+
+/// A folder with pictures of sevens under these names.
+fn folder_of(names: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in names {
+        seven().save_with_format(folder.path().join(name), ImageFormat::Png).unwrap();
+    }
+    folder
 }
 
 #[test]
@@ -93,4 +109,94 @@ fn what_is_no_picture_is_refused_by_name() {
     assert_snapshot!(complain("images", b"\0\0\x08\x03\0\0\0\x01"), @"DIR/images: is a data file in MNIST's IDX format, not a picture. `lenet evaluate` measures a net on such data");
     let missing = read_picture(Path::new("no/such.png")).unwrap_err().to_string();
     assert_snapshot!(missing, @"no/such.png: cannot be read: No such file or directory (os error 2)");
+    assert_snapshot!(read_picture(Path::new("https://example.org/7.png")).unwrap_err(), @"https://example.org/7.png: is a web address: download the picture first, as in `curl -L ADDRESS | lenet predict -`");
+}
+
+#[test]
+fn a_picture_comes_from_standard_input() {
+    let predict = |arguments: &[&str], bytes: &[u8]| {
+        let mut child = lenet(&[&["predict"], arguments].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A process that ends before it reads closes its end.
+        let _ = child.stdin.take().unwrap().write_all(bytes);
+        finish(child.wait_with_output().unwrap())
+    };
+    let picture = fs::read(project("tests/pictures/7.png")).unwrap();
+    let (code, output, error) = predict(&["-"], &picture);
+    assert!(code == 0 && output.starts_with("-  7 ") && error.is_empty(), "{output}{error}");
+    let (code, output, _) = predict(&[arg(full_run().0.path()), "tests/pictures/3.png", "-", "--json"], &picture);
+    let entries: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((code, &entries[0]["digit"], &entries[1]["digit"]), (0, &Value::from(3), &Value::from(7)));
+    assert_eq!(entries[1]["path"], "-");
+    let (code, output, error) = predict(&["-"], b"");
+    assert_eq!((code, output.as_str()), (1, ""));
+    assert_snapshot!(error, @"
+    error: standard input: is empty. Copy or download it again
+    error: 1 of 1 pictures could not be read
+    ");
+    let (code, _, error) = predict(&["-", "-"], &picture);
+    assert_eq!(code, 2);
+    assert_snapshot!(error, @"error: standard input (-) can be read only once");
+}
+
+#[test]
+fn a_folder_stands_for_the_pictures_in_it() {
+    let folder = folder_of(&["p10.png", "p2.png", "p1.PNG", "no suffix", ".hidden.png"]);
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("Thumbs.db"), "x").unwrap();
+    fs::write(path("notes.txt"), "x").unwrap();
+    fs::create_dir(path("__MACOSX")).unwrap();
+    fs::create_dir(path("more")).unwrap();
+    fs::write(path("p3.jpg"), "").unwrap();
+    let shown = |text: &str| text.replace(arg(folder.path()), "DIR");
+    let (code, output, error) = run(&["predict", arg(full_run().0.path()), arg(folder.path())]);
+    let names: Vec<&str> = output
+        .lines()
+        .map(|line| Path::new(line.split("  ").next().unwrap()).file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!((code, names), (1, vec!["no suffix", "p1.PNG", "p2.png", "p10.png"]), "{output}");
+    assert_snapshot!(shown(&error), @"
+    DIR: 5 pictures; 1 other file and 1 folder passed over
+    error: DIR/p3.jpg: is empty. Copy or download it again
+    error: 1 of 5 pictures could not be read
+    ");
+
+    // Without a net before it, too; and a net stays one, whatever else is in its folder.
+    fs::remove_file(path("p3.jpg")).unwrap();
+    let (code, output, _) = run(&["predict", arg(folder.path()), "tests/pictures/3.png"]);
+    assert_eq!((code, output.lines().count()), (0, 5), "{output}");
+    let (code, _, error) = run(&["predict", arg(full_run().0.path())]);
+    assert!(code == 2 && error.contains("there is no picture to read after"), "{error}");
+}
+
+#[test]
+fn a_folder_without_pictures_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let [empty, texts] = ["empty", "texts"].map(|name| folder.path().join(name));
+    for folder in [&empty, &texts] {
+        fs::create_dir(folder).unwrap();
+    }
+    fs::write(texts.join("a.txt"), "x").unwrap();
+    fs::write(texts.join("b.txt"), "x").unwrap();
+    let predict = |arguments: &[&Path]| {
+        let arguments: Vec<&str> = arguments.iter().map(|path| arg(path)).collect();
+        let (code, output, error) = run(&[&["predict"], &arguments[..]].concat());
+        (code, output.lines().count(), error.replace(arg(folder.path()), "DIR"))
+    };
+    let three = project("tests/pictures/3.png");
+    // In the first place it is a misspelt run, most likely.
+    let (code, lines, error) = predict(&[&empty, &three]);
+    assert_eq!((code, lines), (1, 0));
+    assert_snapshot!(error, @"error: DIR/empty is neither a run nor a folder with pictures in it");
+    let (code, lines, error) = predict(&[&three, &empty, &texts]);
+    assert_eq!((code, lines), (1, 1));
+    assert_snapshot!(error, @"
+    error: DIR/empty: is an empty folder
+    error: DIR/texts: is a folder without pictures: it holds 2 other files
+    error: 2 of 3 pictures could not be read
+    ");
 }
