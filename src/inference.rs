@@ -15,8 +15,9 @@ use crate::{
     config::Config,
     data::{CLASSES, PIXELS, images_tensor},
     model::{LeNet5, rows},
-    picture::{Bounds, SHOWS_NOTHING, open},
+    picture::{Bounds, open},
     reading::{Reading, read},
+    refusal::refusal,
     report::Status,
     thresholds::Thresholds,
 };
@@ -155,8 +156,7 @@ impl Trained {
             Some(reading) if reading.probability >= thresholds.no_digit => {
                 Ok(Prediction::new(path, &reading, thresholds))
             }
-            Some(_) => Err(Error::Picture { path, reason: "no digit was found in it".into() }),
-            None => Err(Error::Picture { path, reason: SHOWS_NOTHING.into() }),
+            other => Err(Error::Picture { path, reason: refusal(&picture, other.as_ref(), thresholds.no_digit) }),
         })
     }
 }

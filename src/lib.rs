@@ -19,7 +19,8 @@
 //! - [`artifacts`]: the files in a run's folder.
 //! - [`training`]: Burn's learner, with our step, metrics, optimizer, scheduler, recorder and display.
 //! - [`picture`]: from any picture of a digit to images in MNIST's format: candidates for what it shows.
-//! - [`reading`]: the net decides between them; [`thresholds`]: when it is sure.
+//! - [`reading`]: the net decides between them; [`thresholds`]: when it is sure; `refusal`: what is said of a picture
+//!   without a digit.
 //! - [`inference`]: from a trained run and pictures to digits.
 //! - [`negatives`]: images without a digit, to train with.
 //! - [`page`]: a run, or a comparison of several, as an HTML page.
@@ -53,6 +54,7 @@ pub mod panics;
 pub mod picture;
 pub mod picture_bench;
 pub mod reading;
+mod refusal;
 pub mod report;
 pub mod run;
 pub mod scenes;

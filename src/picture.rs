@@ -7,11 +7,13 @@
 //! - `selection`: which of them may be the digit.
 //! - `framing`: the digit in 28x28 pixels, as in MNIST.
 //! - `candidates`: the ways to read a picture. [`crate::reading`] decides between them.
+//! - `finding`: what there is in a picture without a digit.
 
 mod candidates;
 mod components;
 mod decode;
 mod filters;
+mod finding;
 mod folder;
 mod foreground;
 mod framing;
@@ -23,16 +25,14 @@ use std::path::Path;
 
 use image::DynamicImage;
 
+pub(crate) use self::folder::{Listing, has_suffix_of_picture};
 pub use self::{
     candidates::{Candidate, candidates},
     decode::{READABLE, STANDARD_INPUT, open},
+    finding::Finding,
     plane::Bounds,
 };
-pub(crate) use self::folder::{Listing, has_suffix_of_picture};
 use crate::{Error, Result, data::PIXELS};
-
-/// What is said of a picture that shows nothing.
-pub const SHOWS_NOTHING: &str = "shows nothing: it is a single shade all over";
 
 /// Reads a picture file ([`READABLE`], of any size, in colour or grey, dark on light or light on dark) as
 /// an image in MNIST's format: 784 pixels from 0 (background) to 255 (foreground), row by row.
@@ -40,7 +40,7 @@ pub const SHOWS_NOTHING: &str = "shows nothing: it is a single shade all over";
 /// # Errors
 /// The file cannot be read, is not such a picture, is too large, or shows nothing.
 pub fn read_picture(path: &Path) -> Result<[u8; PIXELS]> {
-    normalize(&open(path)?).map_err(|reason| Error::Picture { path: path.to_owned(), reason: reason.into() })
+    normalize(&open(path)?).map_err(|finding| Error::Picture { path: path.to_owned(), reason: finding.to_string() })
 }
 
 /// Converts a picture of a digit to MNIST's format in the plain way: against the shade of its border. 784 pixels from 0
@@ -48,6 +48,6 @@ pub fn read_picture(path: &Path) -> Result<[u8; PIXELS]> {
 ///
 /// # Errors
 /// The picture shows nothing.
-pub fn normalize(picture: &DynamicImage) -> std::result::Result<[u8; PIXELS], &'static str> {
-    candidates::plain(picture).map(|candidate| candidate.image).ok_or(SHOWS_NOTHING)
+pub fn normalize(picture: &DynamicImage) -> std::result::Result<[u8; PIXELS], Finding> {
+    candidates::plain(picture).map(|candidate| candidate.image).ok_or_else(|| Finding::of(picture))
 }

@@ -28,7 +28,7 @@ const SHEET_SIDE: usize = 100;
 /// A sheet's bounds cover between these fractions of the picture.
 const SHEET_AREA: (f32, f32) = (0.1, 0.95);
 /// A digit's longer side is at least this long, in pixels of at most 400.
-const MIN_DIGIT: usize = 6;
+pub(super) const MIN_DIGIT: usize = 6;
 
 /// One way to read a picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +104,11 @@ fn prepare(picture: &DynamicImage) -> (Plane, Option<Plane>) {
         return if foreground.is_some() { (on_black, foreground) } else { (on_white, None) };
     }
     (on_white, foreground)
+}
+
+/// A picture's foreground against its border's shade; `None` if nothing stands out from it.
+pub(super) fn foreground_by_border(picture: &DynamicImage) -> Option<Plane> {
+    prepare(picture).1
 }
 
 fn middle(whole: Bounds, fraction: f32) -> Bounds {

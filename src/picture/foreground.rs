@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The foreground must differ from the background by this fraction of the full range.
-const MIN_CONTRAST: f32 = 0.06;
+pub(super) const MIN_CONTRAST: f32 = 0.06;
 /// The background is smooth: it is estimated on a copy of a quarter of the size, with a longer side between these, in
 /// pixels.
 const BACKGROUND_SIDE: RangeInclusive<usize> = 50..=100;

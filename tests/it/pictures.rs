@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage, imageops};
+use insta::assert_snapshot;
 use lenet::{
     artifacts::PRETRAINED,
     data::{ImageSet, PIXELS, load_mnist},
     inference::Trained,
-    picture::normalize,
+    picture::{Finding, normalize},
     picture_bench::{KindResult, read_all, sums},
     reading::{Reading, read},
 };
@@ -150,9 +151,25 @@ fn a_page_with_nothing_on_it_is_refused() {
         DynamicImage::ImageLuma8(GrayImage::from_fn(64, 64, |x, y| Luma([200 + ((x * 31 + y * 17) % 5) as u8]))),
     ];
     for page in pages {
-        assert_eq!(normalize(&page), Err("shows nothing: it is a single shade all over"));
+        assert!(matches!(normalize(&page), Err(Finding::OneShade | Finding::Pale { .. })));
         assert_eq!(reading(&trained, &page), None);
     }
+}
+
+/// A page without a digit is refused with what is on it.
+#[test]
+fn refusals_say_what_was_found() {
+    let page = |width, height, shade: fn(u32, u32) -> u8| {
+        DynamicImage::ImageLuma8(GrayImage::from_fn(width, height, |x, y| Luma([shade(x, y)])))
+    };
+    let found = |page: DynamicImage| Finding::of(&page).to_string();
+    assert_snapshot!(found(page(40, 30, |_, _| 90)), @"shows nothing: it is of one shade all over; is it the right file?");
+    assert_snapshot!(found(DynamicImage::ImageRgba8(RgbaImage::new(9, 9))), @"shows nothing: it is of one shade all over; is it the right file?");
+    assert_snapshot!(found(page(200, 100, |x, _| 200 + u8::from(x > 90) * 8)), @"shows nothing that stands out: its lightest and darkest spots are 3.1 % of the way from black to white apart, and a digit needs 6.0 %. Raise its contrast, or write darker");
+    // The light falls by half, so that the border's deviation hides a stroke in a small picture.
+    assert_snapshot!(found(page(50, 50, |x, y| (240 - x * 2 - if (20..24).contains(&x) && y > 9 && y < 40 { 40 } else { 0 }) as u8)), @"shows nothing that stands out: its lightest and darkest spots are 38.4 % of the way from black to white apart, but its edges are as uneven themselves (a shadow, a frame or a pattern). Crop it to the digit and an even background around it");
+    assert_snapshot!(found(page(800, 600, |x, y| if x / 4 == 30 && y / 4 == 30 || x == 500 && y == 20 { 0 } else { 255 })), @"shows only specks, of at most 4 pixels. Crop it to the digit, or write larger");
+    assert_snapshot!(found(page(800, 600, |x, y| if x / 100 == 3 && y / 100 == 2 { 0 } else { 255 })), @"shows something, but nothing that can be taken for a digit");
 }
 
 #[test]
