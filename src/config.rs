@@ -71,7 +71,8 @@ pub enum Operators {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// A folder with four IDX files, gzipped or not, of 28x28 images in ten classes; empty for MNIST.
+    /// A folder with four IDX files, gzipped or not, of 28x28 images in ten classes; empty for MNIST. Its last part may be
+    /// what the files' names begin with.
     pub folder: PathBuf,
     /// How many training images are held back to choose the best epoch; with 0, the last epoch is taken.
     pub validation: usize,

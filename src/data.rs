@@ -1,6 +1,7 @@
 //! From files to mini-batches. Images stay bytes until a batch is made of them.
 
 mod augmentation;
+mod files;
 mod idx;
 mod loader;
 mod mnist;

@@ -3,22 +3,25 @@
 
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{BufReader, Read},
     path::{Path, PathBuf},
 };
 
 use burn::data::dataset::Dataset;
 use burn_dataset::vision::{MnistDataset, MnistItem};
-use flate2::read::MultiGzDecoder;
 
-use super::{ImageSet, PIXELS, idx};
+use super::{
+    ImageSet, PIXELS,
+    files::{FILES, file_of_mnist},
+    idx,
+};
 use crate::{
     Error, Result,
     files::{is_temporary, remove_files, sha256, write_atomically},
     panics,
 };
 
-/// SHA-256 of the four uncompressed files, in the order of [`idx::FILES`]. Their MD5 sums are the published ones.
+/// SHA-256 of the four uncompressed files, in the order of [`FILES`]. Their MD5 sums are the published ones.
 const SHA256: [&str; 4] = [
     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -78,7 +81,7 @@ fn prepare(cache: &Path) -> Result<()> {
 
     for index in wrong_files(cache) {
         let target = cached(cache, index);
-        if let Some(bytes) = sources().iter().find_map(|folder| decompress(&folder.join(gzipped(index)), index)) {
+        if let Some(bytes) = sources().iter().find_map(|folder| read_unpacked(&file_of_mnist(folder, index)?, index)) {
             write_atomically(&target, &bytes)?;
         } else if target.exists() {
             fs::remove_file(&target).map_err(Error::io("remove the damaged file", &target))?;
@@ -98,26 +101,32 @@ fn prepare(cache: &Path) -> Result<()> {
 fn not_found(cache: &Path, why: &str) -> Error {
     // Of a panic, what the system said.
     let why = why.rsplit('"').nth(1).unwrap_or(why);
-    let names = idx::FILES.map(|name| format!("{name}.gz")).join(", ");
+    let names = FILES.map(|name| format!("{name}.gz")).join(", ");
+    let damaged = damaged_files().map(|what| format!(". {what}")).unwrap_or_default();
     Error::Data(format!(
         "MNIST was not found: it is neither in {} nor in data/mnist, and it could not be downloaded ({why}). Put \
-         {names} into the folder data/mnist, or set data.folder to a folder that holds them",
+         {names} into the folder data/mnist, or set data.folder to a folder that holds them{damaged}",
         cache.display()
     ))
 }
 
-/// The folders that may hold the gzipped files: in the working folder, and where this program was built.
+/// What is wrong with the first file that is there but is not MNIST's.
+fn damaged_files() -> Option<String> {
+    let folders = sources();
+    let files = folders.iter().flat_map(|folder| (0..FILES.len()).map(move |role| (folder, role)));
+    let mut complaints =
+        files.filter_map(|(folder, role)| Some(idx::complaint(&file_of_mnist(folder, role)?, role)?.to_string()));
+    complaints.next()
+}
+
+/// The folders that may hold the files: in the working folder, and where this program was built.
 fn sources() -> [PathBuf; 2] {
     ["data/mnist".into(), Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist")]
 }
 
-fn gzipped(index: usize) -> String {
-    format!("{}.gz", idx::FILES[index])
-}
-
 /// Where Burn looks for a file.
 fn cached(cache: &Path, index: usize) -> PathBuf {
-    cache.join(if index < 2 { "train" } else { "test" }).join(idx::FILES[index])
+    cache.join(if index < 2 { "train" } else { "test" }).join(FILES[index])
 }
 
 /// The indices of the files that are missing from the cache or damaged.
@@ -128,13 +137,13 @@ fn wrong_files(cache: &Path) -> Vec<usize> {
         file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
         is_intact(&bytes, *index).then_some(())
     };
-    (0..idx::FILES.len()).filter(|index| intact(index).is_none()).collect()
+    (0..FILES.len()).filter(|index| intact(index).is_none()).collect()
 }
 
-/// The content of a gzipped file, if it exists and is intact.
-fn decompress(path: &Path, index: usize) -> Option<Vec<u8>> {
+/// The content of a file, gzipped or not, if it is intact.
+fn read_unpacked(path: &Path, index: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    MultiGzDecoder::new(File::open(path).ok()?).take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
+    idx::unpacked(BufReader::new(File::open(path).ok()?)).ok()?.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
     is_intact(&bytes, index).then_some(bytes)
 }
 

@@ -8,6 +8,7 @@ mod command_line;
 mod common;
 mod config;
 mod data;
+mod data_files;
 mod documents;
 mod model;
 mod operator;
