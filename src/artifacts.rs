@@ -11,7 +11,7 @@ use crate::{
     Error, Result,
     card::Card,
     config::Config,
-    files::{sha256, write_atomically},
+    files::{sha256, text, write_atomically},
     report::Report,
 };
 
@@ -301,8 +301,7 @@ impl RunDir {
     }
 
     fn read_text(&self, name: &str) -> Result<String> {
-        String::from_utf8(self.read(name)?)
-            .map_err(|_| Error::Run(format!("{} is damaged: it is not text", self.path.join(name).display())))
+        text(self.read(name)?).map_err(|what| Error::Run(format!("{} {what}", self.path.join(name).display())))
     }
 
     /// The epochs with a complete checkpoint, in ascending order.

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::schedule::Schedule;
-use crate::{Error, Result, backend};
+use crate::{Error, Result, backend, files::text};
 
 /// All settings of a run. Every key has a default; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -281,13 +281,17 @@ const MAX_EPOCHS: usize = 1_000_000;
 type Fault = (&'static str, String);
 
 impl Config {
-    /// Reads a config file, and applies overrides of the form `section.key=value` in their order.
+    /// Reads a config file in UTF-8 or UTF-16, and applies overrides of the form `section.key=value` in their order.
     ///
     /// # Errors
     /// The file cannot be read or is not valid TOML, or there is an unknown key or a wrong value in it or in an
     /// override.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io("read the config", path))?;
+        if path.is_dir() {
+            return Err(Error::Config(source::complaint_about_folder(path)));
+        }
+        let bytes = std::fs::read(path).map_err(Error::io("read the config", path))?;
+        let text = text(bytes).map_err(|what| Error::Config(format!("{}: {what}", path.display())))?;
         Self::parse(&text, path, overrides)
     }
 

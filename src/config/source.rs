@@ -22,6 +22,13 @@ pub(super) fn parse(text: &str, path: &Path, overrides: &[String]) -> Result<Con
     }))
 }
 
+/// What is said of a folder that was given instead of a config file.
+pub(super) fn complaint_about_folder(path: &Path) -> String {
+    let inside = path.join("config.toml");
+    let instead = if inside.is_file() { inside } else { "configs/lenet.toml".into() };
+    format!("{} is a folder; give a config file, such as {}", path.display(), instead.display())
+}
+
 /// Applies one `section.key=value`. What is not a TOML value counts as a string, so that names need no quotes.
 fn apply(config: &Config, entry: &str) -> Result<Config> {
     let fail = |what: &str| Error::Config(format!("--set {entry}: {what}"));

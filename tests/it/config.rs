@@ -140,3 +140,20 @@ fn a_missing_file_is_named() {
     let error = Config::load(Path::new("no/such.toml"), &[]).unwrap_err();
     assert_snapshot!(error, @"cannot read the config no/such.toml: No such file or directory (os error 2)");
 }
+
+#[test]
+fn a_config_in_another_encoding_is_read_or_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.toml");
+    let load = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        Config::load(&path, &[]).map_err(|e| e.to_string().replace(&format!("{}/", folder.path().display()), ""))
+    };
+    // As PowerShell's `>` writes it.
+    let utf_16: Vec<u8> = "\u{feff}seed = 7\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(load(&utf_16).unwrap().seed, 7);
+    assert_eq!(load(b"\xef\xbb\xbfseed = 7").unwrap().seed, 7);
+    assert_snapshot!(load(b"# Gr\xf6\xdfe\nseed = 7").unwrap_err(), @"test.toml: is not text in UTF-8: line 1 holds the byte 0xf6. Save it as UTF-8 in an editor");
+    assert_snapshot!(load(b"\x89PNG\r\n\x1a\n\0\0").unwrap_err(), @"test.toml: is a picture in PNG format, not text");
+    assert_snapshot!(Config::load(&project("configs"), &[]).unwrap_err().to_string().replace(&project("").display().to_string(), ""), @"configs is a folder; give a config file, such as configs/lenet.toml");
+}
