@@ -12,6 +12,7 @@ use crate::{
     card::Card,
     config::Config,
     files::{sha256, text, write_atomically},
+    formats::Format,
     report::Report,
 };
 
@@ -256,6 +257,9 @@ impl RunDir {
         }
         let bytes = self.read(MODEL)?;
         match self.read_report()?.model_sha256 {
+            Some(sum) if sum != sha256(&bytes) && Format::of(&bytes).instead_of_a_record().is_some() => {
+                Err(Error::unreadable_record(&path, "its SHA-256 differs"))
+            }
             Some(sum) if sum != sha256(&bytes) => Err(Error::Record {
                 path,
                 reason: format!(

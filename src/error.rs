@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::formats::{Format, head};
+
 /// The result of a function that can fail with an [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -129,9 +131,11 @@ impl Error {
         move |source| Self::Io { action, path, source }
     }
 
-    /// A file is not a record of Burn's.
+    /// A file is not a record of Burn's: it is something else, or damaged.
     pub(crate) fn unreadable_record(path: &Path, what: impl std::fmt::Display) -> Self {
-        let reason = format!("is not a readable record ({what}); it may be damaged: train again");
+        let format = head(path).map_or(Format::Unknown, |head| Format::of(&head));
+        let damaged = || format!("is not a readable record ({what}); it may be damaged: train again");
+        let reason = format.instead_of_a_record().unwrap_or_else(damaged);
         Self::Record { path: path.to_owned(), reason }
     }
 

@@ -90,6 +90,17 @@ impl Format {
         }
     }
 
+    /// What is said of a file that should be a run's record; `None` if it is one, or could be a damaged one.
+    pub fn instead_of_a_record(self) -> Option<String> {
+        let remedy = match self {
+            Self::BurnRecord | Self::Unknown => return None,
+            Self::Model(_) => "Nets of other frameworks are not read: train one with `lenet train`",
+            other => other.to_content().unwrap_or("Give the folder of a run, or the model.bpk in it"),
+        };
+        let not = if self == Self::Empty { "" } else { ", not a net that lenet trained" };
+        Some(format!("is {self}{not}. {remedy}"))
+    }
+
     /// What a person does to get the file that was meant, if this one only stands in its place.
     pub fn to_content(self) -> Option<&'static str> {
         match self {

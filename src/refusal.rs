@@ -2,11 +2,7 @@
 
 use image::DynamicImage;
 
-use crate::{
-    picture::Finding,
-    reading::Reading,
-    report::probability,
-};
+use crate::{picture::Finding, reading::Reading, report::probability};
 
 /// Says what was looked for in a picture and what was found instead. `reading` is the net's best guess, if it had any;
 /// `needed` is the probability, 0 to 1, from which it would have been a digit.

@@ -107,7 +107,7 @@ fn wrong_usage_is_exit_2_and_failure_exit_1() {
         (&["train", "configs/smoke.toml", "--backend", "gpu"], 2, "is not a backend"),
         (&["train", "no/such.toml"], 1, "cannot read the config no/such.toml"),
         (&["evaluate", "no/such"], 1, "is not a run"),
-        (&["evaluate", "Cargo.toml"], 1, "Cargo.toml: is not a readable record"),
+        (&["evaluate", "Cargo.toml"], 1, "Cargo.toml: is text, not a net that lenet trained"),
         (&["predict", "no/such/model.bpk", "a.png"], 1, "is not a run"),
     ] {
         let (got, output, error) = run(args);

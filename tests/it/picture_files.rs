@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -199,4 +199,30 @@ fn a_folder_without_pictures_is_told() {
     error: DIR/texts: is a folder without pictures: it holds 2 other files
     error: 2 of 3 pictures could not be read
     ");
+}
+
+#[test]
+fn a_net_of_another_framework_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| -> PathBuf {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let complain = |path: &Path, command: &[&str]| {
+        let (code, output, error) = run(&[&[command[0], arg(path)], &command[1..]].concat());
+        assert_eq!((code, output.as_str()), (1, ""));
+        error.replace(arg(folder.path()), "DIR")
+    };
+    let predict = ["predict", "tests/pictures/3.png"];
+    let torch =
+        write("model.pt", b"PK\x03\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0\0archive/data.pkl\x80\x02");
+    assert_snapshot!(complain(&torch, &predict), @"error: DIR/model.pt: is a PyTorch file, not a net that lenet trained. Nets of other frameworks are not read: train one with `lenet train`");
+    assert_snapshot!(complain(&torch, &["evaluate"]), @"error: DIR/model.pt: is a PyTorch file, not a net that lenet trained. Nets of other frameworks are not read: train one with `lenet train`");
+    assert_snapshot!(complain(&write("a.safetensors", b"\x10\0\0\0\0\0\0\0{\"c1.weight\":{}}"), &predict), @"error: DIR/a.safetensors: is a safetensors file, not a net that lenet trained. Nets of other frameworks are not read: train one with `lenet train`");
+    assert_snapshot!(complain(&write("a.onnx", b"\x08\x08\x12\x07pytorch\x1a"), &predict), @"error: DIR/a.onnx: is an ONNX file, not a net that lenet trained. Nets of other frameworks are not read: train one with `lenet train`");
+    assert_snapshot!(complain(&write("a.h5", b"\x89HDF\r\n\x1a\n"), &predict), @"error: DIR/a.h5: is an HDF5 file, as Keras writes, not a net that lenet trained. Nets of other frameworks are not read: train one with `lenet train`");
+    assert_snapshot!(complain(&write("model.bpk", b"version https://git-lfs.github.com/spec/v1\noid sha256:12\n"), &predict), @"error: DIR/model.bpk: is a pointer of Git LFS, not a net that lenet trained. `git lfs pull` fetches the file itself");
+    assert_snapshot!(complain(&write("b.bpk", b""), &["evaluate"]), @"error: DIR/b.bpk: is empty. Copy or download it again");
+    assert_snapshot!(complain(&write("c.bpk", b"NRUB\x01\0\0\0"), &["evaluate"]), @"error: DIR/c.bpk: is not a readable record (Invalid header: insufficient bytes); it may be damaged: train again");
 }
