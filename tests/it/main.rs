@@ -4,6 +4,7 @@
 
 mod augmentation;
 mod backends;
+mod browser;
 mod command_line;
 mod common;
 mod config;

@@ -18,38 +18,16 @@ use lenet::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{arg, full_run, run, smoke, train_quietly};
+use crate::{
+    browser::{Rendered, chromium, look, skip},
+    common::{arg, full_run, run, smoke, train_quietly},
+};
 
-/// Prints why a test is skipped, or fails if it must not be.
-fn skip(reason: &str) {
-    assert!(std::env::var_os("LENET_NEED_BROWSER").is_none(), "{reason}");
-    eprintln!("skipped: {reason}");
-}
-
-fn chromium() -> Option<&'static str> {
-    let found = ["chromium", "chromium-browser", "google-chrome"]
-        .into_iter()
-        .find(|name| Command::new(name).arg("--version").output().is_ok());
-    if found.is_none() {
-        skip("there is no Chromium; on Debian: apt install chromium");
-    }
-    found
-}
-
-/// What a browser shows of a page of a given width. It is in a frame, which can be as narrow as a phone.
-struct Rendered {
-    /// What `LOOK` found.
-    found: Value,
-    /// What the browser logged.
-    console: Vec<String>,
-}
-
-/// Runs outside the page: the page itself has no scripts.
+/// The page itself has no scripts.
 const LOOK: &str = "
-    const page = frame.contentDocument, root = page.documentElement;
-    const style = frame.contentWindow.getComputedStyle(page.body);
+    const root = page.documentElement, style = view.getComputedStyle(page.body);
     const images = [...page.images];
-    document.body.textContent = 'FOUND' + JSON.stringify({
+    return {
         charts: [...page.querySelectorAll('figure > svg')].filter(svg => svg.getBoundingClientRect().height > 100)
             .map(svg => svg.parentElement.id),
         labels: page.querySelectorAll('svg text').length,
@@ -62,33 +40,7 @@ const LOOK: &str = "
         confusion: [...page.querySelectorAll('#confusion td')].map(cell => Number(cell.textContent)),
         outside: [...page.querySelectorAll('[src],[href]')].filter(node =>
             !(node.getAttribute('src') ?? '').startsWith('data:')).length + page.scripts.length,
-    }) + 'END';";
-
-fn look(browser: &str, page: &Path, width: usize, dark: bool) -> Rendered {
-    let folder = tempfile::tempdir().unwrap();
-    let frame = folder.path().join("frame.html");
-    let html = format!(
-        "<!doctype html><body><iframe id=frame width={width} height=900 src=\"file://{}\"></iframe>\
-         <script>frame.onload = () => {{ {LOOK} }}</script>",
-        page.canonicalize().unwrap().display()
-    );
-    fs::write(&frame, html).unwrap();
-    let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
-        .args(["--disable-component-update", "--disable-sync", "--allow-file-access-from-files"])
-        .args(["--enable-logging=stderr", "--log-level=0", "--virtual-time-budget=10000", "--window-size=1400,1000"])
-        .arg(format!("--blink-settings=preferredColorScheme={}", u8::from(!dark)))
-        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
-        .args(["--dump-dom", &format!("file://{}", frame.display())])
-        .output()
-        .unwrap();
-    let dom = String::from_utf8_lossy(&output.stdout);
-    let log = String::from_utf8_lossy(&output.stderr);
-    let found = dom.split("FOUND").nth(1).and_then(|rest| rest.split("END").next());
-    assert!(found.is_some(), "the browser shows nothing: {dom}\n{log}");
-    let found = serde_json::from_str(&found.unwrap().replace("&amp;", "&").replace("&nbsp;", "\u{a0}")).unwrap();
-    Rendered { found, console: log.lines().filter(|line| line.contains("CONSOLE")).map(ToOwned::to_owned).collect() }
-}
+    };";
 
 #[test]
 fn the_page_shows_the_run_in_a_browser() {
@@ -97,7 +49,7 @@ fn the_page_shows_the_run_in_a_browser() {
     let page = RunDir::open(folder.path()).unwrap().page();
     let test = report.test.as_ref().unwrap();
     for (width, dark) in [(1100, false), (390, false), (390, true)] {
-        let Rendered { found, console } = look(browser, &page, width, dark);
+        let Rendered { found, console } = look(browser, &page, width, dark, &Value::Null, LOOK);
         assert_eq!(console, Vec::<String>::new());
         assert_eq!(found["charts"], serde_json::json!(["error", "loss", "learning-rate", "calibration"]));
         assert!(found["labels"].as_u64().unwrap() > 30, "{found}");
@@ -153,7 +105,7 @@ fn pages_are_rewritten_compared_and_drawn() {
     let html = fs::read_to_string(&comparison).unwrap();
     assert!(html.contains("data.train: 640 -&gt; 320") && html.contains("diverged"), "{html}");
     if let Some(browser) = chromium() {
-        let Rendered { found, console } = look(browser, &comparison, 390, false);
+        let Rendered { found, console } = look(browser, &comparison, 390, false, &Value::Null, LOOK);
         assert_eq!((console.len(), &found["overflow"]), (0, &Value::from(0)), "{found}");
         assert_eq!(found["charts"], serde_json::json!(["error", "loss"]));
     }
