@@ -8,6 +8,7 @@ mod backends;
 mod bench;
 mod evaluate;
 mod pictures;
+mod export;
 mod predict;
 mod report;
 mod signals;
@@ -22,8 +23,8 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use self::{
-    augment::AugmentArgs, backends::BackendsArgs, bench::BenchArgs, evaluate::EvaluateArgs, predict::PredictArgs,
-    report::ReportArgs, sweep::SweepArgs, train::TrainArgs,
+    augment::AugmentArgs, backends::BackendsArgs, bench::BenchArgs, evaluate::EvaluateArgs, export::ExportArgs,
+    predict::PredictArgs, report::ReportArgs, sweep::SweepArgs, train::TrainArgs,
 };
 use crate::{
     Error, Result,
@@ -48,6 +49,8 @@ enum Command {
     Evaluate(EvaluateArgs),
     /// Classify pictures of digits with a trained net
     Predict(PredictArgs),
+    /// Write a net as a page to draw on
+    Export(ExportArgs),
     /// Write the page of a run, or a page that compares several runs
     Report(ReportArgs),
     /// Train with several seeds or all combinations of some hyperparameters, and compare the runs
@@ -74,6 +77,7 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Predict(args) => args.run(),
+            Command::Export(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Sweep(args) => args.run(),
             Command::Augment(args) => args.run(),

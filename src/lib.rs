@@ -23,7 +23,7 @@
 //!   without a digit.
 //! - [`inference`]: from a trained run and pictures to digits.
 //! - [`negatives`]: images without a digit, to train with.
-//! - [`page`]: a run, or a comparison of several, as an HTML page.
+//! - [`page`]: a run, a comparison of several, or the net itself, as an HTML page.
 //! - [`run`]: a whole run: prepare, train, test, write the page.
 //! - [`sweep`]: runs over a grid of hyperparameters.
 //! - [`mod@bench`]: the speed of each backend.

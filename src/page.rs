@@ -1,7 +1,9 @@
-//! A run, a comparison of several, or the variants of training images, as a single HTML file without scripts.
+//! A run, a comparison of several, or the variants of training images, as a single HTML file without scripts; and the net
+//! itself, as a page that computes.
 
 mod augmentation;
 mod charts;
+mod demo;
 mod sprites;
 
 use std::path::Path;
@@ -14,6 +16,7 @@ use serde_json::json;
 pub use self::{
     augmentation::write_augmentation,
     charts::{Chart, Legend, Marks, Series},
+    demo::{About, demo},
 };
 use self::{
     charts::{DARK, LIGHT},
@@ -36,10 +39,11 @@ use crate::{
 const SAMPLES: usize = 20;
 
 /// The templates of the pages; what they share is in the first.
-const TEMPLATES: [(&str, &str); 3] = [
+const TEMPLATES: [(&str, &str); 4] = [
     ("layout.html", include_str!("page/layout.html")),
     ("page.html", include_str!("page/page.html")),
     ("augmentation.html", include_str!("page/augmentation.html")),
+    ("demo.html", include_str!("page/demo/demo.html")),
 ];
 
 /// What the page needs to know about a run.

@@ -32,7 +32,7 @@ const MARGIN: usize = (INPUT_SIDE - IMAGE_SIDE) / 2;
 
 impl Scale {
     /// Slope and intercept of the linear function from a pixel's byte to the net's input.
-    fn linear(self) -> (f32, f32) {
+    pub(crate) fn linear(self) -> (f32, f32) {
         match self {
             Self::Standard => (1.0 / (255.0 * STD), -MEAN / STD),
             Self::Unit => (1.0 / 255.0, 0.0),

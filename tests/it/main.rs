@@ -10,6 +10,7 @@ mod common;
 mod config;
 mod data;
 mod data_files;
+mod demo;
 mod documents;
 mod model;
 mod operator;

@@ -14,8 +14,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Step {
     pub logits: Vec<f64>,
-    loss: f64,
-    gradients: Vec<Vec<f64>>,
+    pub loss: f64,
+    pub gradients: Vec<Vec<f64>>,
 }
 
 /// Images of a kind, `[count][32][32]`.
@@ -39,7 +39,7 @@ pub fn images(kind: usize, count: usize, seed: u64) -> Vec<f32> {
     }
 }
 
-fn labels(count: usize) -> Vec<u8> {
+pub fn labels(count: usize) -> Vec<u8> {
     (0..count).map(|i| (i * 7 % 10) as u8).collect()
 }
 
