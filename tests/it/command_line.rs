@@ -388,7 +388,7 @@ fn an_interrupted_and_a_killed_training_can_be_resumed() {
         names
     };
     assert_eq!(names(&broken), names(&whole));
-    assert!(names(&broken.join("checkpoint")).iter().all(|name| name.ends_with(".bpk")));
+    assert!(names(&broken.join("checkpoint")).iter().all(|name| Path::new(name).extension().is_some_and(|e| e == "bpk")));
 
     let [mut whole, mut broken] = [whole, broken].map(|folder| json(&folder.join("report.json")));
     for report in [&mut whole, &mut broken] {
