@@ -175,7 +175,7 @@ mod tests {
         let table = table(&results);
         assert_eq!(table.lines().filter(|line| line.contains('%')).count(), kinds().len() + 4);
         assert!(
-            table.contains("digits, held out              11    0.0 %   100.0 %    0.0 %            0.0 %"),
+            table.contains("digits, held out              10    0.0 %   100.0 %    0.0 %            0.0 %"),
             "{table}"
         );
     }
