@@ -119,7 +119,7 @@ pub(crate) fn learn(
             .failure
             .take()
             .or_else(|| result.error.map(|e| Error::Training(e.to_string())))
-            .or_else(|| state.stopped.take().map(|why| interrupted(&why, &report))),
+            .or_else(|| state.stopped.take().map(|why| interrupted(&why, run))),
     };
     let Some(failure) = failure else { return Ok(report) };
     let status = match failure {
@@ -132,8 +132,9 @@ pub(crate) fn learn(
     Err(failure)
 }
 
-fn interrupted(why: &str, report: &Report) -> Error {
-    let kept = match report.epochs.len() {
+fn interrupted(why: &str, run: &RunDir) -> Error {
+    // An epoch without a checkpoint has to be done again.
+    let kept = match run.checkpoints().last().copied().unwrap_or(0) {
         0 => "no epoch was finished; ".to_owned(),
         1 => "epoch 1 is kept; ".to_owned(),
         n => format!("epochs 1 to {n} are kept; "),

@@ -28,7 +28,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
     /// Short for --set data.folder=DIR; with --resume, where the run's images are now
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", overrides_with = "data")]
     data: Option<PathBuf>,
     /// The run's folder [default: artifacts/ followed by the config's name]
     #[arg(long, value_name = "DIR")]

@@ -57,7 +57,7 @@ fn a_run_from_training_to_prediction() {
 #[test]
 fn an_answer_below_the_threshold_is_marked() {
     let nine = "tests/pictures/9.jpg";
-    let (code, output, error) = run(&["predict", nine, "--threshold", "0"]);
+    let (code, output, error) = run(&["predict", nine, "--no-digit", "0", "--threshold", "0"]);
     assert!(code == 0 && output.starts_with(&format!("{nine}  9 ")), "{output}{error}");
     let (_, output, _) = run(&["predict", nine, "--threshold", "1"]);
     assert!(output.starts_with(&format!("{nine}  ? 9 (or ")) && output.ends_with(" %\n"), "{output}");
@@ -357,14 +357,14 @@ fn an_interrupted_and_a_killed_training_can_be_resumed() {
     assert_eq!(code, 0);
 
     let child = long_training(&broken, &[]);
-    wait_for_epochs(&broken, 1);
+    wait_for_epochs(&broken, 2);
     signal(&child, "-INT");
     let (code, _, error) = finish(child.wait_with_output().unwrap());
     assert_eq!(code, 1, "{error}");
     assert!(error.contains("stopping; press Ctrl-C again to quit immediately"), "{error}");
     assert!(error.contains("is kept") || error.contains("are kept"), "{error}");
     assert!(error.trim_end().ends_with("run the same command with --resume to continue"), "{error}");
-    let (code, output, error) = run(&["predict", arg(&broken), "tests/pictures/7.png", "--threshold", "0"]);
+    let (code, output, error) = run(&["predict", arg(&broken), "tests/pictures/7.png", "--no-digit", "0", "--threshold", "0"]);
     assert!(code == 0 && output.starts_with("tests/pictures/7.png  "), "{error}");
     assert!(error.contains("is not trained to its end: this is its best epoch so far, epoch "), "{error}");
 

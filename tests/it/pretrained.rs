@@ -75,7 +75,7 @@ fn the_shipped_net_stands_where_a_run_stands() {
 fn a_run_without_pictures_and_a_misspelt_run_are_named() {
     let cases = [
         (&["predict", "pretrained"][..], 2, "no picture"),
-        (&["predict", "configs"], 2, "no picture"),
+        (&["predict", "configs"], 1, "neither a run nor a folder with pictures in it"),
         (&["predict", "artifacts/misspelt", "a.png"], 1, "neither a run nor a picture"),
         (&["predict", "no-such.png"], 1, "1 of 1 pictures"),
     ];
