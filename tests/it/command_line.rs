@@ -364,7 +364,8 @@ fn an_interrupted_and_a_killed_training_can_be_resumed() {
     assert!(error.contains("stopping; press Ctrl-C again to quit immediately"), "{error}");
     assert!(error.contains("is kept") || error.contains("are kept"), "{error}");
     assert!(error.trim_end().ends_with("run the same command with --resume to continue"), "{error}");
-    let (code, output, error) = run(&["predict", arg(&broken), "tests/pictures/7.png", "--no-digit", "0", "--threshold", "0"]);
+    let (code, output, error) =
+        run(&["predict", arg(&broken), "tests/pictures/7.png", "--no-digit", "0", "--threshold", "0"]);
     assert!(code == 0 && output.starts_with("tests/pictures/7.png  "), "{error}");
     assert!(error.contains("is not trained to its end: this is its best epoch so far, epoch "), "{error}");
 
@@ -388,7 +389,9 @@ fn an_interrupted_and_a_killed_training_can_be_resumed() {
         names
     };
     assert_eq!(names(&broken), names(&whole));
-    assert!(names(&broken.join("checkpoint")).iter().all(|name| Path::new(name).extension().is_some_and(|e| e == "bpk")));
+    assert!(
+        names(&broken.join("checkpoint")).iter().all(|name| Path::new(name).extension().is_some_and(|e| e == "bpk"))
+    );
 
     let [mut whole, mut broken] = [whole, broken].map(|folder| json(&folder.join("report.json")));
     for report in [&mut whole, &mut broken] {

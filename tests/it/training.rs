@@ -108,8 +108,9 @@ fn interrupt_after(config: &Config, folder: &std::path::Path, existing: Existing
     let interrupter = Interrupter::new();
     let handle = interrupter.clone();
     let report = folder.join("report.json");
+    let (ended, has_ended) = std::sync::mpsc::channel::<()>();
     let watcher = std::thread::spawn(move || {
-        loop {
+        while has_ended.try_recv().is_err() {
             let written = fs::read_to_string(&report).unwrap_or_default().matches("\"epoch\"").count();
             if written >= epochs {
                 // A few mini-batches later.
@@ -120,6 +121,8 @@ fn interrupt_after(config: &Config, folder: &std::path::Path, existing: Existing
         }
     });
     let error = train(config, folder, existing, Progress::None, &interrupter).unwrap_err();
+    // If training ended by itself, before so many epochs.
+    let _ = ended.send(());
     watcher.join().unwrap();
     error
 }
@@ -130,7 +133,7 @@ fn an_interrupted_run_is_read_with_its_best_epoch() {
     let run = folder.path().join("run");
     // The second epoch spoils what the first has learned.
     let spoiling =
-        ["schedule.kind=step", "schedule.step_factor=400", "optimizer.learning_rate=0.02", "training.epochs=9"];
+        ["schedule.kind=step", "schedule.step_factor=10", "optimizer.learning_rate=0.02", "training.epochs=9"];
     interrupt_after(&smoke(&spoiling), &run, Existing::Refuse, 2);
     let report = RunDir::open(&run).unwrap().read_report().unwrap();
     assert_eq!((report.best_epoch, report.status), (Some(1), Status::Interrupted));
