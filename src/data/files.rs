@@ -69,7 +69,8 @@ fn split(path: &Path) -> Result<(PathBuf, Option<String>)> {
     }
     let missing = || {
         Error::Data(format!(
-            "{}: there is no such folder; set data.folder to the folder of the data set's files",
+            "the images are not in {}, as data.folder says: there is no such folder. Say where they are with --data DIR or \
+             --set data.folder=DIR",
             path.display()
         ))
     };
@@ -96,7 +97,8 @@ fn split(path: &Path) -> Result<(PathBuf, Option<String>)> {
         return Err(missing());
     }
     Err(Error::Data(format!(
-        "{}: there is no such folder, and no data files in {} begin with {prefix}; they begin with {}",
+        "{}: there is no such folder, and no data files in {} begin with {prefix}; they begin with {}. \
+         Say where they are with --data DIR or --set data.folder=DIR",
         path.display(),
         parent.display(),
         others.join(", ")
