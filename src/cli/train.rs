@@ -103,6 +103,10 @@ fn summary(report: &Report, run: &RunDir) -> String {
     }
     let per_epoch = report.seconds / report.epochs.len().max(1) as f64;
     let _ = writeln!(text, "trained in {:.1} s on {}, {per_epoch:.1} s per epoch", report.seconds, report.backend);
-    let _ = writeln!(text, "the run is in {}, its page is {}", run.path().display(), run.page().display());
+    let _ = write!(text, "the run is in {}", run.path().display());
+    if run.page().exists() {
+        let _ = write!(text, ", its page is {}", run.page().display());
+    }
+    text.push('\n');
     text
 }

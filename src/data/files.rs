@@ -69,8 +69,8 @@ fn split(path: &Path) -> Result<(PathBuf, Option<String>)> {
     }
     let missing = || {
         Error::Data(format!(
-            "the images are not in {}, as data.folder says: there is no such folder. Say where they are with --data DIR or \
-             --set data.folder=DIR",
+            "the images are not in {}, as data.folder says: there is no such folder. Say where they are with --data DIR, or \
+             --set data.folder=DIR where a command has no --data",
             path.display()
         ))
     };
@@ -98,7 +98,7 @@ fn split(path: &Path) -> Result<(PathBuf, Option<String>)> {
     }
     Err(Error::Data(format!(
         "{}: there is no such folder, and no data files in {} begin with {prefix}; they begin with {}. \
-         Say where they are with --data DIR or --set data.folder=DIR",
+         Say where they are with --data DIR, or --set data.folder=DIR where a command has no --data",
         path.display(),
         parent.display(),
         others.join(", ")
