@@ -136,7 +136,7 @@ fn of_several_sets_the_path_chooses_one() {
         read_folder(&path).unwrap_err().to_string().replace(&folder.path().display().to_string(), "DIR")
     };
     assert_snapshot!(complain(folder.path().into()), @"there are 2 data sets: set data.folder to one of them: DIR/emnist-digits, DIR/emnist-letters");
-    assert_snapshot!(complain(folder.path().join("emnist-digit")), @"DIR/emnist-digit: there is no such folder, and no data files in DIR begin with emnist-digit; they begin with emnist-digits, emnist-letters. Say where they are with --data DIR or --set data.folder=DIR");
+    assert_snapshot!(complain(folder.path().join("emnist-digit")), @"DIR/emnist-digit: there is no such folder, and no data files in DIR begin with emnist-digit; they begin with emnist-digits, emnist-letters. Say where they are with --data DIR, or --set data.folder=DIR where a command has no --data");
     fs::write(folder.path().join("all.zip"), b"PK\x03\x04\x14\0\0\0\x08\0aaaaaaaaaaaa\x05\0\0\0\x03\0\0\0a.txt")
         .unwrap();
     assert_snapshot!(complain(folder.path().join("all.zip")), @"DIR/all.zip: is an archive in ZIP format; set data.folder to the folder of the data set's files. Unpack it first");
@@ -186,5 +186,5 @@ fn a_wrong_folder_is_refused_with_the_file_at_fault() {
     assert_snapshot!(complain(&write(images, b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n")), @"DIR/train-images-idx3-ubyte: is a pointer of Git LFS, not a data file in MNIST's IDX format. `git lfs pull` fetches the file itself");
     assert_snapshot!(complain(&write(images, b"PK\x03\x04\x14\0\0\0\x08\0aaaaaaaaaaaa\x05\0\0\0\x03\0\0\0a.txt")), @"DIR/train-images-idx3-ubyte: is an archive in ZIP format, not a data file in MNIST's IDX format. Unpack it first");
     assert_snapshot!(complain(&write(images, b"\xfd7zXZ\0\0\x04")), @"DIR/train-images-idx3-ubyte: is a compressed file in XZ format, not a data file in MNIST's IDX format. Unpack it first");
-    assert_snapshot!(read_folder(Path::new("no/such")).unwrap_err(), @"the images are not in no/such, as data.folder says: there is no such folder. Say where they are with --data DIR or --set data.folder=DIR");
+    assert_snapshot!(read_folder(Path::new("no/such")).unwrap_err(), @"the images are not in no/such, as data.folder says: there is no such folder. Say where they are with --data DIR, or --set data.folder=DIR where a command has no --data");
 }
