@@ -2,7 +2,6 @@
 
 use crate::{
     config::Config,
-    data::CLASSES,
     evaluation::Evaluation,
     report::{Report, percent},
 };
@@ -24,7 +23,7 @@ pub fn advice(config: &Config, report: &Report) -> Option<String> {
     let loss = report.epochs.last()?.train.loss;
     let dead = report.dead_units.is_some_and(|dead| dead.dense() >= MANY_DEAD);
     // The loss of equal probabilities for all classes, in nats: a net that learns is soon below it.
-    let even = (CLASSES as f64).ln();
+    let even = (test.confusion.len() as f64).ln();
     let rate = config.optimizer.learning_rate;
     let (lower, higher) = (short(rate / 10.0), short(rate * 10.0));
     let what = if dead {
@@ -87,7 +86,7 @@ mod tests {
             accuracy: correct as f64 / 100.0,
             misses: 100 - correct,
             classes: Vec::new(),
-            confusion: [[1; CLASSES]; CLASSES],
+            confusion: vec![vec![1; 10]; 10],
             calibration: Vec::new(),
             calibration_error: 0.0,
             worst: Vec::new(),

@@ -9,8 +9,8 @@ use crate::{
     Error, Result,
     backend::FoundDevice,
     config::{Config, Operators},
-    data::{Batch, BatchLoader, ImageSet},
-    model::{LeNet5, rows},
+    data::{Batch, BatchLoader, CLASSES, ImageSet},
+    model::{LeNet5Config, rows},
     panics, threads,
     training::optimizer,
 };
@@ -51,7 +51,7 @@ pub struct Speed {
 pub fn measure(found: &FoundDevice, operators: Operators, images: &ImageSet) -> Result<Speed> {
     let device = &found.device;
     on_device(device, || {
-        let net = LeNet5::seeded(1, device).with_operators(operators);
+        let net = LeNet5Config::new(CLASSES).init_seeded(1, device).with_operators(operators);
         let evaluate = |size: usize| {
             let batches = batches(images, size, device)?;
             rate(device, size, |step| rows(net.forward(batches[step % batches.len()].images.clone())).map(drop))
@@ -91,7 +91,7 @@ fn batches(images: &ImageSet, size: usize, device: &Device) -> Result<Vec<Batch>
 fn training(device: &Device, operators: Operators, images: &ImageSet, size: usize) -> Result<f64> {
     let device = device.clone().autodiff();
     let batches = batches(images, size, &device)?;
-    let mut net = Some(LeNet5::seeded(1, &device).with_operators(operators));
+    let mut net = Some(LeNet5Config::new(CLASSES).init_seeded(1, &device).with_operators(operators));
     let mut optimizer = optimizer(&Config::default().optimizer, operators, &device);
     rate(&device, size, |step| {
         net = net.take().map(|net| {

@@ -153,11 +153,11 @@ fn unreadable(path: &Path, error: &burn_pack::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::LeNet5;
+    use crate::model::{LeNet5, LeNet5Config};
     use burn::prelude::*;
 
     fn record() -> Vec<u8> {
-        LeNet5::seeded(1, &Device::flex()).into_record().into_bytes().unwrap().to_vec()
+        LeNet5Config::new(10).init_seeded(1, &Device::flex()).into_record().into_bytes().unwrap().to_vec()
     }
 
     /// The record with this text for its card.

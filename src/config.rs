@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub use self::schedule::Schedule;
 use crate::{Error, Result, backend, files::text};
 
+/// How many classes a net may have; labels are bytes.
+pub const CLASSES: RangeInclusive<usize> = 2..=256;
+
 /// All settings of a run. Every key has a default; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -33,8 +33,8 @@ pub const PIXELS: usize = IMAGE_SIDE * IMAGE_SIDE;
 /// Number of classes; labels are 0 to 9.
 pub const CLASSES: usize = 10;
 
-/// The label of an image that shows none of the classes.
-pub const NO_CLASS: u8 = 10;
+/// What stands for a label in the targets of an image that shows none of the classes: no byte reaches it.
+pub const NO_CLASS: i32 = 256;
 
 /// Labelled images: pixels from 0 (background) to 255 (foreground), row by row. Clones share them.
 #[derive(Clone)]
@@ -117,7 +117,7 @@ impl ImageSet {
         for i in 0..self.len() {
             augmentation.render(
                 self.image(i),
-                &augmentation.draw(epoch, self.index_in_data(i), self.label(i)),
+                &augmentation.draw(epoch, self.index_in_data(i), Some(self.label(i))),
                 &mut variant,
             );
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]

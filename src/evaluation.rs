@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    data::{BatchLoader, CLASSES, ImageSet, images_tensor},
+    data::{BatchLoader, ImageSet, images_tensor},
     fused::values,
     model::{LeNet5, argmax, rows},
 };
@@ -33,7 +33,7 @@ pub struct Evaluation {
     /// Precision and recall of each class.
     pub classes: Vec<ClassMetrics>,
     /// `confusion[label][prediction]`: how many images with a label got a prediction.
-    pub confusion: [[usize; CLASSES]; CLASSES],
+    pub confusion: Vec<Vec<usize>>,
     /// Confidence and accuracy by bins of confidence, in ascending order; empty bins are left out.
     #[serde(default)]
     pub calibration: Vec<CalibrationBin>,
@@ -109,9 +109,8 @@ pub struct ClassMetrics {
 }
 
 /// The counts and sums of an evaluation under way.
-#[derive(Default)]
 struct Tally {
-    confusion: [[usize; CLASSES]; CLASSES],
+    confusion: Vec<Vec<usize>>,
     loss: f64,
     bins: [Bin; BINS],
     misses: Vec<Miss>,
@@ -127,7 +126,11 @@ struct Bin {
 }
 
 impl Tally {
-    fn add(&mut self, index: usize, label: usize, logits: &[f32; CLASSES]) {
+    fn new(classes: usize) -> Self {
+        Self { confusion: vec![vec![0; classes]; classes], loss: 0.0, bins: Default::default(), misses: Vec::new() }
+    }
+
+    fn add(&mut self, index: usize, label: usize, logits: &[f32]) {
         let prediction = argmax(logits);
         let loss = cross_entropy(logits, label);
         let probability = (-cross_entropy(logits, prediction)).exp();
@@ -146,12 +149,12 @@ impl Tally {
 
     fn finish(mut self) -> Evaluation {
         let confusion = self.confusion;
-        let images: usize = confusion.as_flattened().iter().sum();
-        let correct: usize = (0..CLASSES).map(|c| confusion[c][c]).sum();
-        let classes = (0..CLASSES)
+        let images: usize = confusion.iter().flatten().sum();
+        let correct: usize = (0..confusion.len()).map(|c| confusion[c][c]).sum();
+        let classes = (0..confusion.len())
             .map(|class| {
                 let labelled = confusion[class].iter().sum();
-                let predicted = confusion.iter().map(|row| row[class]).sum();
+                let predicted = confusion.iter().map(|row: &Vec<usize>| row[class]).sum();
                 let correct = confusion[class][class];
                 ClassMetrics {
                     class,
@@ -201,12 +204,12 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
         return Err(Error::Data("there are no images in this split".into()));
     }
     let loader = BatchLoader::new(set.clone(), BATCH_SIZE, device.clone());
-    let mut tally = Tally::default();
+    let mut tally = Tally::new(net.classes());
     let mut index = 0;
     for batch in loader.iter() {
         let batch = batch.map_err(|e| Error::Data(e.to_string()))?;
-        for logits in rows(net.forward(batch.images))? {
-            tally.add(index, usize::from(set.label(index)), &logits);
+        for logits in rows(net.forward(batch.images))?.iter() {
+            tally.add(index, usize::from(set.label(index)), logits);
             index += 1;
         }
     }
@@ -243,7 +246,7 @@ pub fn dead_units(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<DeadU
 }
 
 /// Cross-entropy in nats, `ln Σ exp zₖ - z_label`. The assignment's formula has the prediction where the label belongs.
-fn cross_entropy(logits: &[f32; CLASSES], label: usize) -> f64 {
+fn cross_entropy(logits: &[f32], label: usize) -> f64 {
     let top = f64::from(logits[argmax(logits)]);
     let sum: f64 = logits.iter().map(|z| (f64::from(*z) - top).exp()).sum();
     top + sum.ln() - f64::from(logits[label])

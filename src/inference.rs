@@ -13,7 +13,7 @@ use crate::{
     backend::select,
     card::Card,
     config::Config,
-    data::{CLASSES, PIXELS, images_tensor},
+    data::{PIXELS, images_tensor},
     model::{LeNet5, rows},
     picture::{Bounds, open},
     reading::{Reading, read},
@@ -118,15 +118,16 @@ impl Trained {
     /// The probability of each digit, 0 to 1, for images in MNIST's format.
     ///
     /// # Shapes
-    /// `n` arrays of 784 pixels, 0 to 255 -> `n` arrays of 10 probabilities
+    /// `n` arrays of 784 pixels, 0 to 255 -> `n` rows of a probability for each class
     ///
     /// # Errors
     /// The device fails.
-    pub fn probabilities(&self, images: &[[u8; PIXELS]]) -> Result<Vec<[f32; CLASSES]>> {
+    pub fn probabilities(&self, images: &[[u8; PIXELS]]) -> Result<Vec<Vec<f32>>> {
         if images.is_empty() {
             return Ok(Vec::new());
         }
-        rows(self.net.probabilities(images_tensor(images.iter(), self.card.scale, &self.device)))
+        let images = images_tensor(images.iter(), self.card.scale, &self.device);
+        Ok(rows(self.net.probabilities(images))?.iter().map(<[f32]>::to_vec).collect())
     }
 
     /// Classifies picture files, several at a time; each has its own result.

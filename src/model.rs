@@ -16,25 +16,23 @@ use burn::{
         pool::{MaxPool2d, MaxPool2dConfig},
     },
     prelude::*,
-    store::ModuleRecord,
+    store::{ModuleRecord, RecordError},
     tensor::{Bytes, activation::softmax},
 };
 
-use lenet_kernels::{LayerParameters, OUTPUT, Parameters};
+use burn_pack::Reader;
+use lenet_kernels::{LayerParameters, Parameters, lengths};
 
 use crate::{
     Error, Result, backend,
-    config::{LossConfig, Operators},
+    config::{CLASSES, LossConfig, Operators},
     fused,
 };
-
-/// How many values are learned.
-pub const PARAMETER_COUNT: usize = 61_706;
 
 /// Burn's CPU backends draw from one generator for the whole process: seeding and drawing must not interleave.
 static RNG_LOCK: Mutex<()> = Mutex::new(());
 
-/// LeNet-5 with 61,706 parameters.
+/// LeNet-5 for any number of classes: 60,856 parameters and 85 for each class.
 ///
 /// The fields are the keys of saved records: renaming one would make every checkpoint unreadable.
 #[derive(Module, Debug)]
@@ -51,7 +49,7 @@ pub struct LeNet5 {
     pub c5: Conv2d,
     /// F6: 120 to 84, 10,164 parameters.
     pub f6: Linear,
-    /// Output: 84 to 10, 850 parameters.
+    /// Output: 84 to the number of classes, 850 parameters for ten.
     pub output: Linear,
     relu: Relu,
     /// How training turns logits into a loss.
@@ -60,6 +58,56 @@ pub struct LeNet5 {
     /// What computes the net.
     #[module(skip)]
     pub operators: Operators,
+}
+
+/// Makes a [`LeNet5`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeNet5Config {
+    /// The number of classes.
+    pub classes: usize,
+}
+
+impl LeNet5Config {
+    /// For so many classes.
+    #[must_use]
+    pub fn new(classes: usize) -> Self {
+        Self { classes }
+    }
+
+    /// A net with random parameters, U(±1/√fan-in), drawn with the device's seed when they are first used.
+    #[must_use]
+    pub fn init(self, device: &Device) -> LeNet5 {
+        LeNet5 {
+            c1: Conv2dConfig::new([1, 6], [5, 5]).init(device),
+            s2: MaxPool2dConfig::new([2, 2]).init(),
+            c3: Conv2dConfig::new([6, 16], [5, 5]).init(device),
+            s4: MaxPool2dConfig::new([2, 2]).init(),
+            c5: Conv2dConfig::new([16, 120], [5, 5]).init(device),
+            f6: LinearConfig::new(120, 84).init(device),
+            output: LinearConfig::new(84, self.classes).init(device),
+            relu: Relu::new(),
+            loss: LossConfig::default(),
+            operators: Operators::default(),
+        }
+    }
+
+    /// A net whose parameters are drawn with `seed` immediately: the same ones on every backend.
+    #[must_use]
+    pub fn init_seeded(self, seed: u64, device: &Device) -> LeNet5 {
+        let _alone = RNG_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = backend::host().unwrap_or_else(|| device.clone());
+        host.seed(seed);
+        // Parameters are lazy: taking a record draws them, in the order of the layers.
+        let record = self.init(&host).into_record();
+        // Cannot fail: the record is of the same net.
+        self.init(device).try_load_record(record).unwrap_or_else(|_| self.init(device))
+    }
+
+    /// How many values such a net learns: 61,706 for ten classes.
+    #[must_use]
+    pub fn parameter_count(self) -> usize {
+        lengths(self.classes).into_array().into_iter().sum()
+    }
 }
 
 /// The output of each layer, after ReLU.
@@ -77,38 +125,16 @@ pub struct Layers {
     pub c5: Tensor<2>,
     /// `[batch, 84]`
     pub f6: Tensor<2>,
-    /// `[batch, 10]`, logits
+    /// `[batch, classes]`, logits
     pub output: Tensor<2>,
 }
 
 impl LeNet5 {
-    /// A net with random parameters, U(±1/√fan-in), drawn with the device's seed when they are first used.
+    /// The number of classes.
     #[must_use]
-    pub fn new(device: &Device) -> Self {
-        Self {
-            c1: Conv2dConfig::new([1, 6], [5, 5]).init(device),
-            s2: MaxPool2dConfig::new([2, 2]).init(),
-            c3: Conv2dConfig::new([6, 16], [5, 5]).init(device),
-            s4: MaxPool2dConfig::new([2, 2]).init(),
-            c5: Conv2dConfig::new([16, 120], [5, 5]).init(device),
-            f6: LinearConfig::new(120, 84).init(device),
-            output: LinearConfig::new(84, 10).init(device),
-            relu: Relu::new(),
-            loss: LossConfig::default(),
-            operators: Operators::default(),
-        }
-    }
-
-    /// A net whose parameters are drawn with `seed` immediately: the same ones on every backend.
-    #[must_use]
-    pub fn seeded(seed: u64, device: &Device) -> Self {
-        let _alone = RNG_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = backend::host().unwrap_or_else(|| device.clone());
-        host.seed(seed);
-        // Parameters are lazy: taking a record draws them, in the order of the layers.
-        let record = Self::new(&host).into_record();
-        // Cannot fail: the record is of the same net.
-        Self::new(device).try_load_record(record).unwrap_or_else(|_| Self::new(device))
+    pub fn classes(&self) -> usize {
+        // The weights are `[inputs, outputs]`.
+        self.output.weight.lazy_shape()[1]
     }
 
     /// The same net, trained with another loss.
@@ -126,7 +152,7 @@ impl LeNet5 {
     /// Logits, before softmax.
     ///
     /// # Shapes
-    /// `[batch, 1, 32, 32] -> [batch, 10]`
+    /// `[batch, 1, 32, 32] -> [batch, classes]`
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let fused = match self.operators {
@@ -172,13 +198,13 @@ impl LeNet5 {
     /// The probability of each class.
     ///
     /// # Shapes
-    /// `[batch, 1, 32, 32] -> [batch, 10]`
+    /// `[batch, 1, 32, 32] -> [batch, classes]`
     #[must_use]
     pub fn probabilities(&self, images: Tensor<4>) -> Tensor<2> {
         softmax(self.forward(images), 1)
     }
 
-    /// Reads a net from a record file onto a device.
+    /// Reads a net from a record file onto a device. It has as many classes as the record.
     ///
     /// # Errors
     /// The file cannot be read, is damaged, or holds another net.
@@ -186,14 +212,17 @@ impl LeNet5 {
         Self::from_record(std::fs::read(path).map_err(Error::io("read", path))?, path, device)
     }
 
-    /// Reads a net from the bytes of a record file onto a device; messages name it by `path`.
+    /// Reads a net from the bytes of a record file onto a device; messages name it by `path`. It has as many classes as the
+    /// record.
     ///
     /// # Errors
     /// The bytes are damaged or hold another net.
     pub fn from_record(bytes: Vec<u8>, path: &Path, device: &Device) -> Result<Self> {
-        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes));
-        let net =
-            record.and_then(|record| Self::new(device).try_load_record(record)).map_err(|e| wrong_record(path, &e))?;
+        let bytes = Bytes::from_bytes_vec(bytes);
+        let classes = recorded_classes(bytes.clone(), path)?;
+        let net = ModuleRecord::from_bytes(bytes)
+            .and_then(|record| LeNet5Config::new(classes).init(device).try_load_record(record))
+            .map_err(|e| wrong_record(path, &e))?;
         let mut finite = AllFinite(Ok(true));
         net.visit(&mut finite);
         let reason = "holds values that are not finite numbers; it may be damaged: train again".to_owned();
@@ -201,14 +230,49 @@ impl LeNet5 {
     }
 }
 
-/// Reads the rows of a `[batch, 10]` tensor.
-pub(crate) fn rows(tensor: Tensor<2>) -> Result<Vec<[f32; OUTPUT]>> {
-    Ok(fused::values(tensor)?.as_chunks().0.to_vec())
+/// The number of classes of the net in a record. Burn's records do not show their shapes, but the format beneath does.
+fn recorded_classes(bytes: Bytes, path: &Path) -> Result<usize> {
+    let tensors = Reader::from_bytes(bytes).and_then(Reader::into_tensors);
+    let tensors = tensors.map_err(|e| Error::unreadable_record(path, e))?;
+    let bias = tensors.iter().find(|tensor| tensor.name == "output.bias").map(|tensor| tensor.shape.num_elements());
+    bias.filter(|classes| CLASSES.contains(classes)).ok_or_else(|| {
+        let [min, max] = [CLASSES.start(), CLASSES.end()];
+        let what = match bias {
+            Some(classes) => format!("its output has {classes} classes, not {min} to {max}"),
+            None => "it has no output.bias".into(),
+        };
+        another_net(path, &what)
+    })
+}
+
+/// A matrix's values, row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rows {
+    values: Vec<f32>,
+    columns: usize,
+}
+
+impl Rows {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.values.chunks_exact(self.columns)
+    }
+}
+
+/// Reads the rows of a `[batch, classes]` tensor.
+pub(crate) fn rows(tensor: Tensor<2>) -> Result<Rows> {
+    let columns = tensor.dims()[1].max(1);
+    Ok(Rows { values: fused::values(tensor)?, columns })
 }
 
 /// The index of the largest value, the first of equals.
-pub(crate) fn argmax(values: &[f32; OUTPUT]) -> usize {
-    (1..OUTPUT).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+pub(crate) fn argmax(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = i;
+        }
+    }
+    best
 }
 
 struct AllFinite(Result<bool>);
@@ -220,12 +284,13 @@ impl ModuleVisitor for AllFinite {
     }
 }
 
-fn wrong_record(path: &Path, error: &burn::store::RecordError) -> Error {
-    use burn::store::RecordError;
+fn wrong_record(path: &Path, error: &RecordError) -> Error {
     match error {
         RecordError::Io(what) => Error::unreadable_record(path, what),
-        RecordError::Validation(what) => {
-            Error::Record { path: path.to_owned(), reason: format!("is a record of another net than LeNet-5 ({what})") }
-        }
+        RecordError::Validation(what) => another_net(path, what),
     }
+}
+
+fn another_net(path: &Path, what: &str) -> Error {
+    Error::Record { path: path.to_owned(), reason: format!("is a record of another net than LeNet-5 ({what})") }
 }

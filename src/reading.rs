@@ -11,7 +11,7 @@ use image::DynamicImage;
 use crate::{
     Result,
     config::Scale,
-    data::{CLASSES, PIXELS, images_tensor},
+    data::{PIXELS, images_tensor},
     model::{LeNet5, argmax, rows},
     picture::{Bounds, Candidate, candidates},
 };
@@ -31,7 +31,7 @@ pub struct Reading {
     /// Its share of the votes, 0 to 1.
     pub probability: f32,
     /// The share of each digit, 0 to 1.
-    pub probabilities: [f32; CLASSES],
+    pub probabilities: Vec<f32>,
     /// The energy of the candidate that votes most for the digit: low if nothing looks like a digit.
     pub energy: f32,
     /// That candidate as the net saw it, in MNIST's format.
@@ -51,12 +51,12 @@ pub fn read(net: &LeNet5, scale: Scale, device: &Device, picture: &DynamicImage)
     }
     let images = candidates.iter().map(|candidate| &candidate.image);
     let logits = rows(net.forward(images_tensor(images, scale, device)))?;
-    Ok(decide(&candidates, &logits))
+    Ok(decide(&candidates, &logits.iter().collect::<Vec<_>>()))
 }
 
 /// The vote; `None` without candidates.
-fn decide(candidates: &[Candidate], logits: &[[f32; CLASSES]]) -> Option<Reading> {
-    let energies: Vec<f32> = logits.iter().map(energy).collect();
+fn decide(candidates: &[Candidate], logits: &[&[f32]]) -> Option<Reading> {
+    let energies: Vec<f32> = logits.iter().copied().map(energy).collect();
     let believed = |energy: f32| 1.0 / (1.0 + ((MIDDLE_ENERGY - energy) / ENERGY_WIDTH).exp());
     let mut weights: Vec<f32> =
         candidates.iter().zip(&energies).map(|(candidate, e)| candidate.prior * believed(*e)).collect();
@@ -66,18 +66,20 @@ fn decide(candidates: &[Candidate], logits: &[[f32; CLASSES]]) -> Option<Reading
         [plain, others @ ..] if candidates[0].is_plain => *plain *= PLAIN_SHARE * others.iter().sum::<f32>(),
         _ => {}
     }
-    let votes: Vec<[f32; CLASSES]> = logits
+    let votes: Vec<Vec<f32>> = logits
         .iter()
         .zip(&energies)
         .zip(&weights)
-        .map(|((logits, energy), weight)| logits.map(|logit| weight * (logit - energy).exp()))
+        .map(|((logits, energy), weight)| logits.iter().map(|logit| weight * (logit - energy).exp()).collect())
         .collect();
-    let mut probabilities = [0.0; CLASSES];
+    let mut probabilities = vec![0.0; logits.first()?.len()];
     for vote in &votes {
         probabilities.iter_mut().zip(vote).for_each(|(sum, vote)| *sum += vote);
     }
     let total = probabilities.iter().sum::<f32>().max(f32::MIN_POSITIVE);
-    let probabilities = probabilities.map(|sum| sum / total);
+    for sum in &mut probabilities {
+        *sum /= total;
+    }
     let digit = argmax(&probabilities);
     let best = (0..candidates.len()).max_by(|a, b| votes[*a][digit].total_cmp(&votes[*b][digit]))?;
     let Candidate { image, bounds, .. } = candidates[best];
@@ -85,7 +87,7 @@ fn decide(candidates: &[Candidate], logits: &[[f32; CLASSES]]) -> Option<Reading
 }
 
 /// ln Σ exp(logit).
-fn energy(logits: &[f32; CLASSES]) -> f32 {
+fn energy(logits: &[f32]) -> f32 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     largest + logits.iter().map(|logit| (logit - largest).exp()).sum::<f32>().ln()
 }
@@ -100,7 +102,7 @@ mod tests {
     }
 
     /// Logits for a digit that is `lead` ahead of the others.
-    fn logits(digit: usize, lead: f32, others: f32) -> [f32; CLASSES] {
+    fn logits(digit: usize, lead: f32, others: f32) -> [f32; 10] {
         std::array::from_fn(|i| if i == digit { others + lead } else { others })
     }
 
@@ -109,7 +111,7 @@ mod tests {
         let candidates = [candidate(true), candidate(false), candidate(false)];
         // Equally sure by softmax, but with little energy.
         let logits = [logits(1, 14.0, -12.0), logits(7, 14.0, -2.0), logits(1, 14.0, -10.0)];
-        let reading = decide(&candidates, &logits).unwrap();
+        let reading = decide(&candidates, &logits.each_ref().map(|logits| &logits[..])).unwrap();
         assert!(reading.digit == 7 && reading.probability > 0.8, "{reading:?}");
         assert!((reading.energy - 12.0).abs() < 1e-3);
         assert!((reading.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
@@ -118,7 +120,7 @@ mod tests {
     #[test]
     fn a_single_candidate_is_read_by_softmax() {
         let logits = logits(3, 2.0, 0.5);
-        let reading = decide(&[candidate(true)], &[logits]).unwrap();
+        let reading = decide(&[candidate(true)], &[&logits]).unwrap();
         let softmax = 2_f32.exp() / (2_f32.exp() + 9.0);
         assert!(reading.digit == 3 && (reading.probability - softmax).abs() < 1e-5);
         assert_eq!(decide(&[], &[]), None);

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Config,
+    data::CLASSES,
     evaluation::{DeadUnits, Evaluation},
-    model::PARAMETER_COUNT,
+    model::LeNet5Config,
     thresholds::Thresholds,
 };
 
@@ -128,7 +129,7 @@ impl Report {
             hardware: String::new(),
             seed: config.seed,
             versions: Versions { lenet: env!("CARGO_PKG_VERSION").into(), burn: BURN.into() },
-            parameters: PARAMETER_COUNT,
+            parameters: LeNet5Config::new(CLASSES).parameter_count(),
             train_images,
             valid_images,
             epochs: Vec::new(),

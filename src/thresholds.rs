@@ -92,7 +92,7 @@ mod tests {
 
     fn reading(probability: f32) -> Reading {
         let bounds = Bounds { left: 0, top: 0, width: 1, height: 1 };
-        Reading { digit: 4, probability, probabilities: [0.1; 10], energy: 9.0, image: [0; PIXELS], bounds }
+        Reading { digit: 4, probability, probabilities: vec![0.1; 10], energy: 9.0, image: [0; PIXELS], bounds }
     }
 
     #[test]

@@ -38,8 +38,8 @@ use crate::{
     Error, Result,
     artifacts::RunDir,
     config::{Config, Schedule},
-    data::{Augmentation, BatchLoader, Splits},
-    model::LeNet5,
+    data::{Augmentation, BatchLoader, CLASSES, Splits},
+    model::LeNet5Config,
     negatives::negatives,
     panics,
     report::{Report, Status},
@@ -72,8 +72,10 @@ pub(crate) fn learn(
         .with_negatives(negatives, config.data.negatives, config.seed);
     let valid = BatchLoader::new(splits.valid.clone(), batch_size.max(256), device.clone());
     let schedule = Schedule::new(config, splits.train.len());
-    let net =
-        LeNet5::seeded(config.seed, &training_device).with_loss(config.loss.clone()).with_operators(config.operators);
+    let net = LeNet5Config::new(CLASSES)
+        .init_seeded(config.seed, &training_device)
+        .with_loss(config.loss.clone())
+        .with_operators(config.operators);
 
     let events =
         config.logging.tensorboard.then(|| EventFile::create(&run.tensorboard(), &report.epochs)).transpose()?;

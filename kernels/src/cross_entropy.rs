@@ -3,71 +3,76 @@
 //! Source: the assignment's "Fully Connected Layer and SoftMax". It gives the loss as `-Σ yᵢ log yᵢ` with the softmax's output
 //! twice, which is its entropy; cross-entropy has the target first, `-Σ ŷᵢ ln yᵢ`.
 
-use crate::shapes::OUTPUT;
-
 /// The mean loss of a mini-batch, and its derivative with respect to each logit. In the assignment's notation, with `y =
 /// softmax(z)` and the target `ŷ`, a distribution,
 /// `loss = -Σᵢ ŷᵢ ln yᵢ` and `∂loss/∂zᵢ = yᵢ - ŷᵢ`, each divided by the number of rows.
 ///
 /// # Shapes
-/// logits and targets `[batch][10]` -> the mean loss in nats (NaN for an empty batch), gradient `[batch * 10]`
+/// logits and targets `[batch * classes]` -> the mean loss in nats (NaN for an empty batch), gradient `[batch * classes]`
 ///
 /// # Panics
-/// There are more or fewer targets than logits.
+/// There are more or fewer targets than logits, or no classes.
 #[must_use]
-pub fn mean_with_grad(logits: &[[f32; OUTPUT]], targets: &[[f32; OUTPUT]]) -> (f32, Vec<f32>) {
+pub fn mean_with_grad(logits: &[f32], targets: &[f32], classes: usize) -> (f32, Vec<f32>) {
     assert_eq!(logits.len(), targets.len(), "each row of logits needs a target");
-    let share = 1.0 / logits.len() as f32;
-    let mut grads = Vec::with_capacity(logits.len() * OUTPUT);
+    let rows = logits.len() / classes;
+    let share = 1.0 / rows as f32;
+    let mut grads = vec![0.0; logits.len()];
     let mut sum = 0.0_f64;
-    for (logits, target) in logits.iter().zip(targets) {
-        let (loss, grad) = row(logits, target);
-        sum += f64::from(loss);
-        grads.extend(grad.map(|grad| grad * share));
+    let targets = targets.chunks_exact(classes);
+    for ((logits, target), grad) in logits.chunks_exact(classes).zip(targets).zip(grads.chunks_exact_mut(classes)) {
+        sum += f64::from(row(logits, target, grad));
+        for grad in grad {
+            *grad *= share;
+        }
     }
     #[expect(clippy::cast_possible_truncation, reason = "the loss is f32")]
-    let mean = (sum / logits.len() as f64) as f32;
+    let mean = (sum / rows as f64) as f32;
     (mean, grads)
 }
 
-fn row(logits: &[f32; OUTPUT], target: &[f32; OUTPUT]) -> (f32, [f32; OUTPUT]) {
+/// The loss of a row, and its gradient into `grad`.
+fn row(logits: &[f32], target: &[f32], grad: &mut [f32]) -> f32 {
     // Softmax does not change when the same number is subtracted from every logit: no power can overflow.
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers = logits.map(|z| (z - max).exp());
+    let powers = grad;
+    powers.iter_mut().zip(logits).for_each(|(power, z)| *power = (z - max).exp());
     let total: f32 = powers.iter().sum();
     let log_total = total.ln();
     let mut loss = 0.0;
-    let mut grad = [0.0; OUTPUT];
-    for i in 0..OUTPUT {
-        if target[i] != 0.0 {
-            loss -= target[i] * (logits[i] - max - log_total);
+    for ((power, target), z) in powers.iter_mut().zip(target).zip(logits) {
+        if *target != 0.0 {
+            loss -= target * (z - max - log_total);
         }
-        grad[i] = powers[i] / total - target[i];
+        *power = *power / total - target;
     }
-    (loss, grad)
+    loss
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::noise;
 
     #[test]
     fn the_gradient_is_the_slope_of_the_loss() {
-        let logits = [
-            [0.5, -1.0, 2.0, 0.0, 3.0, -2.5, 1.0, 0.25, -0.75, 1.5],
-            [40.0, -40.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
-        ];
-        let mut targets = [[0.01; OUTPUT]; 2];
-        (targets[0][4], targets[1][9]) = (0.91, 0.91);
-        let (_, grads) = mean_with_grad(&logits, &targets);
-        for index in 0..2 * OUTPUT {
-            let moved = |by: f32| {
-                let mut logits = logits;
-                logits.as_flattened_mut()[index] += by;
-                f64::from(mean_with_grad(&logits, &targets).0)
-            };
-            let slope = (moved(0.03125) - moved(-0.03125)) / 0.0625;
-            assert!((slope - f64::from(grads[index])).abs() < 1e-3, "{index}: {slope} against {}", grads[index]);
+        for classes in [2, 10, 26, 256] {
+            let mut logits: Vec<f32> = noise(1, 2 * classes).into_iter().map(|z| z * 6.0).collect();
+            // An answer that is sure.
+            (logits[classes], logits[classes + 1]) = (40.0, -40.0);
+            let mut targets = vec![0.1 / classes as f32; 2 * classes];
+            targets[classes / 2] += 0.9;
+            targets[2 * classes - 1] += 0.9;
+            let (_, grads) = mean_with_grad(&logits, &targets, classes);
+            for (index, grad) in grads.iter().enumerate() {
+                let moved = |by: f32| {
+                    let mut logits = logits.clone();
+                    logits[index] += by;
+                    f64::from(mean_with_grad(&logits, &targets, classes).0)
+                };
+                let slope = (moved(0.03125) - moved(-0.03125)) / 0.0625;
+                assert!((slope - f64::from(*grad)).abs() < 1e-3, "{index} of {classes}: {slope} against {grad}");
+            }
         }
     }
 }

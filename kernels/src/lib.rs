@@ -42,9 +42,9 @@ mod testing;
 
 pub use self::{
     net::{Activations, Net},
-    parameters::{LENGTHS, LayerParameters, Parameters},
+    parameters::{LayerParameters, Parameters, lengths},
     probe::{Probe, Stage, StageTimer},
     sgd::SgdStep,
-    shapes::{INPUT, INPUT_SIDE, OUTPUT},
+    shapes::{INPUT, INPUT_SIDE},
     simd::InstructionSet,
 };

@@ -13,13 +13,11 @@ use crate::{
         BackgroundMask, c1_s2, c3_s4,
         dense::{C5Backward, C5Forward, F6Backward, F6Forward, OutputBackward, OutputForward, WeightGrad, bias_grad},
     },
-    pack::{BackwardWeights, ConvGrads, ForwardWeights, pad_rows, unpad_rows},
+    pack::{BackwardWeights, ConvGrads, ForwardWeights, pack_blocks, unpack_blocks, unpad_rows},
     parameters::{LayerParameters, Parameters},
     probe::{Probe, Stage},
-    shapes::{
-        C5, C5Row, F6, F6Row, INPUT, Image, KERNEL_ROW_PADDED, OUTPUT, OutputRow, S2Argmax, S2Units, S4Argmax, S4Row,
-    },
-    simd::{AlignedVec, CacheAligned, InstructionSet, Row},
+    shapes::{C5, C5Row, F6, F6Row, INPUT, Image, KERNEL_ROW_PADDED, OutputBlock, S2Argmax, S2Units, S4Argmax, S4Row},
+    simd::{AlignedVec, CacheAligned, InstructionSet, LANES, Row},
 };
 
 /// Images in a chunk.
@@ -136,37 +134,39 @@ impl<P: Probe> Net<P> {
     /// The forward pass: logits, and what the backward pass needs.
     ///
     /// # Shapes
-    /// images `[batch * 1024]` -> logits `[batch * 10]`
+    /// images `[batch * 1024]` -> logits `[batch * classes]`
     ///
     /// # Panics
-    /// The parameters are not as long as [`LENGTHS`](crate::LENGTHS) says, or `images` is not a multiple of [`INPUT`] long.
+    /// The parameters are not as long as [`lengths`](crate::lengths) says, or `images` is not a multiple of [`INPUT`] long.
     pub fn forward(&self, parameters: &Parameters<&[f32]>, images: &[f32]) -> (Vec<f32>, Activations) {
         let weights = ForwardWeights::pack(parameters);
         let images: &[Image] = cast_slice(images);
         let mut activations = Activations::of(images.len());
-        let mut logits = vec![[0.0; OUTPUT]; images.len()];
+        let classes = weights.output_bias.len();
+        let mut logits = vec![0.0; images.len() * classes];
         activations
             .chunks()
             .zip(images.chunks(CHUNK))
-            .zip(logits.chunks_mut(CHUNK))
+            .zip(logits.chunks_mut(CHUNK * classes))
             .collect::<Vec<_>>()
             .into_par_iter()
             .for_each(|((chunk, images), logits)| self.forward_chunk(&weights, images, chunk, logits));
-        (logits.into_flattened(), activations)
+        (logits, activations)
     }
 
     /// The forward pass, for the logits alone.
     ///
     /// # Shapes
-    /// images `[batch * 1024]` -> logits `[batch * 10]`
+    /// images `[batch * 1024]` -> logits `[batch * classes]`
     ///
     /// # Panics
     /// As [`Net::forward`].
     pub fn infer(&self, parameters: &Parameters<&[f32]>, images: &[f32]) -> Vec<f32> {
         let weights = ForwardWeights::pack(parameters);
         let images: &[Image] = cast_slice(images);
-        let mut logits = vec![[0.0; OUTPUT]; images.len()];
-        let infer = |images: &[Image], logits: &mut [[f32; OUTPUT]]| {
+        let classes = weights.output_bias.len();
+        let mut logits = vec![0.0; images.len() * classes];
+        let infer = |images: &[Image], logits: &mut [f32]| {
             INFERENCE_BUFFER.with_borrow_mut(|activations| {
                 activations.resize(images.len());
                 for chunk in activations.chunks() {
@@ -177,13 +177,13 @@ impl<P: Probe> Net<P> {
         if images.len() <= CHUNK {
             infer(images, &mut logits);
         } else {
-            let chunks = images.par_chunks(CHUNK).zip(logits.par_chunks_mut(CHUNK));
+            let chunks = images.par_chunks(CHUNK).zip(logits.par_chunks_mut(CHUNK * classes));
             chunks.for_each(|(images, logits)| infer(images, logits));
         }
-        logits.into_flattened()
+        logits
     }
 
-    fn forward_chunk(&self, w: &ForwardWeights, images: &[Image], chunk: Chunk, logits: &mut [[f32; OUTPUT]]) {
+    fn forward_chunk(&self, w: &ForwardWeights, images: &[Image], chunk: Chunk, logits: &mut [f32]) {
         let Chunk { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = chunk;
         let (set, probe) = (self.instruction_set, &self.probe);
         let (mut rows, mut without_background) = (c1_s2::SCRATCH, c3_s4::SCRATCH);
@@ -202,18 +202,18 @@ impl<P: Probe> Net<P> {
         probe.stage(Stage::C5Forward, || set.run(C5Forward { s4, w, c5 }));
         probe.stage(Stage::F6Forward, || set.run(F6Forward { c5, w, f6 }));
         probe.stage(Stage::OutputForward, || {
-            let mut sums = CacheAligned([OutputRow::zeroed(); CHUNK]);
-            set.run(OutputForward { f6, w, sums: &mut sums[..logits.len()], logits });
+            let mut sums = CacheAligned([OutputBlock::zeroed(); CHUNK]);
+            set.run(OutputForward { sums: &mut sums[..f6.len()], f6, w, logits });
         });
     }
 
     /// The backward pass: the gradient of each parameter and, with `with_images`, of the images.
     ///
     /// # Shapes
-    /// logits' gradient `[batch * 10]` -> parameters' gradients as [`Parameters`] says, images' gradient `[batch * 1024]`
+    /// logits' gradient `[batch * classes]` -> parameters' gradients as [`Parameters`] says, images' gradient `[batch * 1024]`
     ///
     /// # Panics
-    /// The parameters are not as long as [`LENGTHS`](crate::LENGTHS) says, there are no images, or images, activations and
+    /// The parameters are not as long as [`lengths`](crate::lengths) says, there are no images, or images, activations and
     /// gradient differ in number. Activations of other images of the same number give wrong gradients.
     pub fn backward(
         &self,
@@ -226,25 +226,26 @@ impl<P: Probe> Net<P> {
         let weights = BackwardWeights::pack(parameters);
         let count = images.len() / INPUT;
         assert!(count > 0 && count * INPUT == images.len(), "{} pixels are no whole images", images.len());
-        assert_eq!(logits_grad.len(), count * OUTPUT, "the gradient is of other logits");
+        let classes = parameters.output.bias.len();
+        assert_eq!(logits_grad.len(), count * classes, "the gradient is of other logits");
         assert_eq!(activations.s2.len(), count, "the activations are of another number of images");
         let mut grads = DenseGrads {
             c5: AlignedVec::zeros(count),
             f6: AlignedVec::zeros(count),
-            output: pad_rows(logits_grad, OUTPUT),
+            output: pack_blocks(logits_grad, classes),
         };
         let mut image_grad = if with_images { vec![0.0; images.len()] } else { Vec::new() };
         let image_grads = cast_slice_mut(&mut image_grad).chunks_mut(CHUNK).map(Some);
         let chunks: Vec<_> = grads
-            .output
-            .chunks(CHUNK)
-            .zip(grads.f6.chunks_mut(CHUNK).zip(grads.c5.chunks_mut(CHUNK)))
+            .f6
+            .chunks_mut(CHUNK)
+            .zip(grads.c5.chunks_mut(CHUNK))
             .zip(image_grads.chain(std::iter::repeat_with(|| None)))
             .enumerate()
-            .map(|(index, ((output_grad, (f6_grad, c5_grad)), image_grad))| BackwardChunk {
+            .map(|(index, ((f6_grad, c5_grad), image_grad))| BackwardChunk {
                 first: index * CHUNK,
                 images,
-                output_grad,
+                output_grad: &grads.output,
                 f6_grad,
                 c5_grad,
                 image_grad,
@@ -256,17 +257,20 @@ impl<P: Probe> Net<P> {
         for sums in &sums {
             total.add(sums);
         }
-        (self.parameter_grads(activations, &grads, &total), with_images.then_some(image_grad))
+        (self.parameter_grads(activations, &grads, &total, classes), with_images.then_some(image_grad))
     }
 
     /// The gradients of the convolutions, summed over a chunk's images. The gradients of F6, C5 and the images are written.
     fn backward_chunk(&self, w: &BackwardWeights, activations: &Activations, chunk: BackwardChunk) -> Box<ConvGrads> {
         let BackwardChunk { first, images, output_grad, f6_grad, c5_grad, mut image_grad } = chunk;
         let (set, probe) = (self.instruction_set, &self.probe);
-        let range = first..first + output_grad.len();
+        let range = first..first + f6_grad.len();
         let mut sums = zeroed_box::<ConvGrads>();
         let f6 = &activations.f6[range.clone()];
-        probe.stage(Stage::OutputBackward, || set.run(OutputBackward { output_grad, w, f6, f6_grad }));
+        let count = images.len() / INPUT;
+        probe.stage(Stage::OutputBackward, || {
+            set.run(OutputBackward { output_grad, range: range.clone(), images: count, w, f6, f6_grad });
+        });
         let c5 = &activations.c5[range.clone()];
         probe.stage(Stage::F6Backward, || set.run(F6Backward { f6_grad, w, c5, c5_grad }));
         let s4 = &activations.s4[range.clone()];
@@ -317,6 +321,7 @@ impl<P: Probe> Net<P> {
         activations: &Activations,
         grads: &DenseGrads,
         convolutions: &ConvGrads,
+        classes: usize,
     ) -> Parameters<Vec<f32>> {
         let (set, probe) = (self.instruction_set, &self.probe);
         let (c5, (f6, output)) = rayon::join(
@@ -341,22 +346,29 @@ impl<P: Probe> Net<P> {
                         probe.stage(Stage::F6Backward, || set.run(WeightGrad { out, first: 0, a, b }));
                     })
                 };
-                let (a, b) = (&*activations.f6, &*grads.output);
-                // SAFETY: as for C5, with one group.
+                let (a, count) = (&*activations.f6, activations.f6.len());
+                // SAFETY: as for C5, with a group for each block, of which the gradient has as many.
                 let output = unsafe {
-                    write_matrix(F6, |out| {
-                        probe.stage(Stage::OutputBackward, || set.run(WeightGrad { out, first: 0, a, b }));
+                    write_matrix(grads.output.len() / count * F6, |rows| {
+                        rows.par_chunks_mut(F6).zip(grads.output.par_chunks(count)).for_each(|(out, b)| {
+                            probe.stage(Stage::OutputBackward, || set.run(WeightGrad { out, first: 0, a, b }));
+                        });
                     })
                 };
                 (f6, output)
             },
         );
+        let blocks = grads.output.chunks_exact(activations.f6.len());
+        let output_bias = blocks.flat_map(|block| bias_grad(block, LANES));
         Parameters {
             c1: convolutions.unpack_c1(),
             c3: convolutions.unpack_c3(),
             c5: LayerParameters { weight: c5.into_flattened().into_flattened(), bias: bias_grad(&grads.c5, C5) },
             f6: LayerParameters { weight: unpad_rows(&f6, F6), bias: bias_grad(&grads.f6, F6) },
-            output: LayerParameters { weight: unpad_rows(&output, OUTPUT), bias: bias_grad(&grads.output, OUTPUT) },
+            output: LayerParameters {
+                weight: unpack_blocks(&output, classes),
+                bias: output_bias.take(classes).collect(),
+            },
         }
     }
 }
@@ -365,7 +377,8 @@ impl<P: Probe> Net<P> {
 struct DenseGrads {
     c5: AlignedVec<C5Row>,
     f6: AlignedVec<F6Row>,
-    output: AlignedVec<OutputRow>,
+    /// `[blocks][images][16]`
+    output: AlignedVec<OutputBlock>,
 }
 
 /// What the backward pass of a chunk works on.
@@ -374,7 +387,8 @@ struct BackwardChunk<'a> {
     first: usize,
     /// All images of the mini-batch.
     images: &'a [f32],
-    output_grad: &'a [OutputRow],
+    /// That of all images.
+    output_grad: &'a [OutputBlock],
     f6_grad: &'a mut [F6Row],
     c5_grad: &'a mut [C5Row],
     image_grad: Option<&'a mut [Image]>,
@@ -405,10 +419,16 @@ mod tests {
 
     #[test]
     fn all_instruction_sets_give_the_same_results() {
-        let parameters = parameters();
+        for classes in [10, 47] {
+            compare_instruction_sets(classes);
+        }
+    }
+
+    fn compare_instruction_sets(classes: usize) {
+        let parameters = parameters(classes);
         let parameters = parameters.as_ref().map(Vec::as_slice);
         let images = images(IMAGES);
-        let logits_grad = noise(70, IMAGES * OUTPUT);
+        let logits_grad = noise(70, IMAGES * classes);
         let results: Vec<_> = InstructionSet::available()
             .into_iter()
             .map(|set| {
@@ -430,11 +450,43 @@ mod tests {
         }
     }
 
+    /// Classes that no image shows take part in nothing: with 26 of them, the first ten are computed as with ten, bit for bit.
+    #[test]
+    fn a_class_does_not_depend_on_the_others() {
+        let few = parameters(10);
+        let mut many = parameters(26);
+        for (row, ten) in many.output.weight.chunks_exact_mut(26).zip(few.output.weight.chunks_exact(10)) {
+            row[..10].copy_from_slice(ten);
+        }
+        many.output.bias[..10].copy_from_slice(&few.output.bias);
+        for (layer, same) in
+            [(&mut many.c1, &few.c1), (&mut many.c3, &few.c3), (&mut many.c5, &few.c5), (&mut many.f6, &few.f6)]
+        {
+            layer.clone_from(same);
+        }
+        let images = images(20);
+        let few_grads = noise(70, 20 * 10);
+        let mut many_grads = vec![0.0; 20 * 26];
+        for (row, ten) in many_grads.chunks_exact_mut(26).zip(few_grads.chunks_exact(10)) {
+            row[..10].copy_from_slice(ten);
+        }
+        let pass = |parameters: &Parameters<Vec<f32>>, logits_grad: &[f32]| {
+            let parameters = parameters.as_ref().map(Vec::as_slice);
+            let (logits, activations) = Net::new().forward(&parameters, &images);
+            (logits, Net::new().backward(&parameters, &images, &activations, logits_grad, true))
+        };
+        let (ten_logits, (ten, ten_images)) = pass(&few, &few_grads);
+        let (logits, (grads, image_grads)) = pass(&many, &many_grads);
+        let first_ten = |rows: &[f32]| rows.chunks_exact(26).flat_map(|row| row[..10].to_vec()).collect::<Vec<_>>();
+        assert_eq!((first_ten(&logits), first_ten(&grads.output.weight)), (ten_logits, ten.output.weight));
+        assert_eq!((grads.c1, grads.c3, grads.c5, grads.f6, image_grads), (ten.c1, ten.c3, ten.c5, ten.f6, ten_images));
+    }
+
     #[test]
     fn a_probe_changes_nothing_and_sees_every_stage() {
-        let parameters = parameters();
+        let parameters = parameters(10);
         let parameters = parameters.as_ref().map(Vec::as_slice);
-        let (images, logits_grad) = (images(20), noise(70, 20 * OUTPUT));
+        let (images, logits_grad) = (images(20), noise(70, 20 * 10));
         let timer = StageTimer::default();
         let probed = Net::with(InstructionSet::detect(), &timer);
         let (logits, activations) = probed.forward(&parameters, &images);
@@ -447,7 +499,7 @@ mod tests {
 
     #[test]
     fn an_empty_mini_batch_has_no_logits() {
-        let parameters = parameters();
+        let parameters = parameters(10);
         assert_eq!(Net::new().infer(&parameters.as_ref().map(Vec::as_slice), &[]), []);
     }
 }

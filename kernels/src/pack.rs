@@ -2,13 +2,15 @@
 //!
 //! The layouts are those of the table in [`shapes`](crate::shapes).
 
+use std::ops::Range;
+
 use bytemuck::{Zeroable, cast_slice};
 
 use crate::{
-    parameters::{LENGTHS, LayerParameters, Parameters},
+    parameters::{LayerParameters, Parameters},
     shapes::{
         C1_MAPS, C1Grad, C1Weights, C3_MAPS, C3BackwardWeights, C3ForwardWeights, F6, F6Row, KERNEL, KERNEL_ROW_PADDED,
-        OUTPUT, OutputRow, S2_PADDED_MAPS, S4Row, TAPS,
+        OutputBlock, S2_PADDED_MAPS, S4Row, TAPS,
     },
     simd::{AlignedVec, CacheAligned, LANES, Row},
 };
@@ -35,15 +37,16 @@ pub struct ForwardWeights<'a> {
     pub c5_bias: &'a [f32],
     pub f6: AlignedVec<F6Row>,
     pub f6_bias: &'a [f32],
-    pub output: AlignedVec<OutputRow>,
+    pub output: AlignedVec<OutputBlock>,
+    /// `[classes]`
     pub output_bias: &'a [f32],
 }
 
 impl<'a> ForwardWeights<'a> {
     /// # Panics
-    /// The parameters are not as long as [`LENGTHS`] says.
+    /// The parameters are not as long as [`lengths`](crate::lengths) says.
     pub fn pack(parameters: &Parameters<&'a [f32]>) -> Self {
-        assert_eq!(parameters.map(<[f32]>::len), LENGTHS);
+        let classes = parameters.classes();
         let Parameters { c1, c3, c5, f6, output } = *parameters;
         Self {
             c1: C1Packed::pack(c1),
@@ -52,7 +55,7 @@ impl<'a> ForwardWeights<'a> {
             c5_bias: c5.bias,
             f6: pad_rows(f6.weight, F6),
             f6_bias: f6.bias,
-            output: pad_rows(output.weight, OUTPUT),
+            output: pack_blocks(output.weight, classes),
             output_bias: output.bias,
         }
     }
@@ -102,21 +105,21 @@ pub struct BackwardWeights<'a> {
     pub c3: CacheAligned<C3BackwardWeights>,
     pub c5: &'a [S4Row],
     pub f6: AlignedVec<F6Row>,
-    pub output: AlignedVec<OutputRow>,
+    pub output: AlignedVec<OutputBlock>,
 }
 
 impl<'a> BackwardWeights<'a> {
     /// # Panics
-    /// The parameters are not as long as [`LENGTHS`] says.
+    /// The parameters are not as long as [`lengths`](crate::lengths) says.
     pub fn pack(parameters: &Parameters<&'a [f32]>) -> Self {
-        assert_eq!(parameters.map(<[f32]>::len), LENGTHS);
+        let classes = parameters.classes();
         let Parameters { c1, c3, c5, f6, output } = *parameters;
         Self {
             c1: c1.weight,
             c3: CacheAligned(c3_taps(c3.weight)),
             c5: cast_slice(c5.weight),
             f6: pad_rows(f6.weight, F6),
-            output: pad_rows(output.weight, OUTPUT),
+            output: pack_blocks(output.weight, classes),
         }
     }
 }
@@ -149,7 +152,7 @@ impl ConvGrads {
 
     /// C3's gradients: `[16, 6, 5, 5]` and `[16]`.
     pub fn unpack_c3(&self) -> LayerParameters<Vec<f32>> {
-        let mut weight = Vec::with_capacity(LENGTHS.c3.weight);
+        let mut weight = Vec::with_capacity(C3_MAPS * C1_MAPS * TAPS);
         for output in &self.c3 {
             for input in 0..C1_MAPS {
                 weight.extend(output.as_flattened().iter().map(|tap: &[f32; S2_PADDED_MAPS]| tap[input]));
@@ -193,9 +196,42 @@ pub fn unpad_rows<const B: usize>(rows: &[Row<B>], columns: usize) -> Vec<f32> {
     values
 }
 
+/// Rows of a value for each class, cut into blocks of sixteen classes: `[rows][classes]` to `[blocks][rows][16]`.
+pub fn pack_blocks(values: &[f32], classes: usize) -> AlignedVec<OutputBlock> {
+    let rows = values.len() / classes;
+    let mut packed = AlignedVec::<OutputBlock>::zeros(classes.div_ceil(LANES) * rows);
+    for (block, packed) in packed.chunks_exact_mut(rows.max(1)).enumerate() {
+        let columns = block_columns(block, classes);
+        for (packed, values) in packed.iter_mut().zip(values.chunks_exact(classes)) {
+            packed[0][..columns.len()].copy_from_slice(&values[columns.clone()]);
+        }
+    }
+    packed
+}
+
+/// The reverse of [`pack_blocks`].
+pub fn unpack_blocks(packed: &[OutputBlock], classes: usize) -> Vec<f32> {
+    let rows = packed.len() / classes.div_ceil(LANES);
+    let mut values = vec![0.0; rows * classes];
+    for (block, packed) in packed.chunks_exact(rows.max(1)).enumerate() {
+        let columns = block_columns(block, classes);
+        for (packed, values) in packed.iter().zip(values.chunks_exact_mut(classes)) {
+            values[columns.clone()].copy_from_slice(&packed[0][..columns.len()]);
+        }
+    }
+    values
+}
+
+/// The classes in a block.
+#[inline(always)]
+pub fn block_columns(block: usize, classes: usize) -> Range<usize> {
+    block * LANES..((block + 1) * LANES).min(classes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lengths;
 
     /// Values that identify their positions.
     fn numbered(length: usize) -> Vec<f32> {
@@ -204,7 +240,7 @@ mod tests {
 
     #[test]
     fn each_weight_of_c1_and_c3_is_where_the_kernels_look_for_it() {
-        let parameters = LENGTHS.map(numbered);
+        let parameters = lengths(10).map(numbered);
         let forward = ForwardWeights::pack(&parameters.as_ref().map(Vec::as_slice));
         let backward = BackwardWeights::pack(&parameters.as_ref().map(Vec::as_slice));
         for (row, column) in (0..KERNEL).flat_map(|row| (0..KERNEL).map(move |column| (row, column))) {
@@ -225,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_unpacked() {
-        let [c1, c3] = [LENGTHS.c1.weight, LENGTHS.c3.weight].map(numbered);
+        let [c1, c3] = [lengths(10).c1.weight, lengths(10).c3.weight].map(numbered);
         let mut grads = ConvGrads::zeroed();
         for (row, values) in grads.c1.as_flattened_mut().iter_mut().zip(c1.chunks(KERNEL)) {
             row[..KERNEL].copy_from_slice(values);
@@ -234,5 +270,14 @@ mod tests {
         assert_eq!((grads.unpack_c1().weight, grads.unpack_c3().weight), (c1, c3));
         let rows = numbered(3 * F6);
         assert_eq!(unpad_rows(&pad_rows::<6>(&rows, F6), F6), rows);
+        for classes in [2, 10, 16, 17, 62, 256] {
+            let rows = numbered(5 * classes);
+            let packed = pack_blocks(&rows, classes);
+            assert_eq!(packed.len(), 5 * classes.div_ceil(LANES));
+            // The last class of the second row.
+            let (block, lane) = ((classes - 1) / LANES, (classes - 1) % LANES);
+            assert_eq!(packed[block * 5 + 1][0][lane].to_bits(), rows[2 * classes - 1].to_bits());
+            assert_eq!(unpack_blocks(&packed, classes), rows);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A weight and a bias for each layer.
 
-use crate::shapes::{C1_MAPS, C3_MAPS, C5, F6, OUTPUT, S4, TAPS};
+use crate::shapes::{C1_MAPS, C3_MAPS, C5, F6, S4, TAPS};
 
 /// One layer's parameters, or their gradients.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct LayerParameters<T> {
 ///
 /// # Shapes
 /// Those of Burn's modules: convolutions `[outputs, inputs, 5, 5]`, as PyTorch has them too; `f6` and `output` `[inputs,
-/// outputs]`, which PyTorch has transposed; biases `[outputs]`.
+/// outputs]`, which PyTorch has transposed; biases `[outputs]`. The output has as many as there are classes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Parameters<T> {
     /// `[6, 1, 5, 5]` and `[6]`
@@ -26,18 +26,34 @@ pub struct Parameters<T> {
     pub c5: LayerParameters<T>,
     /// `[120, 84]` and `[84]`
     pub f6: LayerParameters<T>,
-    /// `[84, 10]` and `[10]`
+    /// `[84, classes]` and `[classes]`
     pub output: LayerParameters<T>,
 }
 
-/// How many values each parameter has: 61,706 in all.
-pub const LENGTHS: Parameters<usize> = Parameters {
-    c1: LayerParameters { weight: C1_MAPS * TAPS, bias: C1_MAPS },
-    c3: LayerParameters { weight: C3_MAPS * C1_MAPS * TAPS, bias: C3_MAPS },
-    c5: LayerParameters { weight: C5 * S4, bias: C5 },
-    f6: LayerParameters { weight: C5 * F6, bias: F6 },
-    output: LayerParameters { weight: F6 * OUTPUT, bias: OUTPUT },
-};
+/// How many values each parameter of a net with so many classes has: 60,856 and 85 for each class, which is 61,706 for ten.
+#[must_use]
+pub const fn lengths(classes: usize) -> Parameters<usize> {
+    Parameters {
+        c1: LayerParameters { weight: C1_MAPS * TAPS, bias: C1_MAPS },
+        c3: LayerParameters { weight: C3_MAPS * C1_MAPS * TAPS, bias: C3_MAPS },
+        c5: LayerParameters { weight: C5 * S4, bias: C5 },
+        f6: LayerParameters { weight: C5 * F6, bias: F6 },
+        output: LayerParameters { weight: F6 * classes, bias: classes },
+    }
+}
+
+impl Parameters<&[f32]> {
+    /// The number of classes, after a check that all lengths are those of a net.
+    ///
+    /// # Panics
+    /// The parameters are not as long as [`lengths`] says, or there are no classes.
+    pub(crate) fn classes(&self) -> usize {
+        let classes = self.output.bias.len();
+        assert!(classes > 0, "a net needs classes");
+        assert_eq!(self.map(<[f32]>::len), lengths(classes));
+        classes
+    }
+}
 
 impl<T> Parameters<T> {
     /// The parameters in the order of the layers, weights before biases.

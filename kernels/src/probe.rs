@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::shapes::{C1_MAPS, C3_MAPS, C5, F6, OUTPUT, S4, TAPS};
+use crate::shapes::{C1_MAPS, C3_MAPS, C5, F6, S4, TAPS};
 
 /// A layer in one direction; a backward stage computes the gradients of inputs, weights and biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +64,10 @@ impl Stage {
         }
     }
 
-    /// The multiply-adds of the stage's textbook form for an image, whatever is left out here. C1 has no gradient of its
-    /// input.
+    /// The multiply-adds of the stage's textbook form for an image, whatever is left out here, in a net with so many
+    /// classes. C1 has no gradient of its input.
     #[must_use]
-    pub fn multiply_adds(self) -> usize {
+    pub fn multiply_adds(self, classes: usize) -> usize {
         const C1_WORK: usize = 28 * 28 * C1_MAPS * TAPS;
         const C3_WORK: usize = 10 * 10 * C3_MAPS * C1_MAPS * TAPS;
         match self {
@@ -75,8 +75,8 @@ impl Stage {
             Self::C3S4Forward => C3_WORK,
             Self::C5Forward => S4 * C5,
             Self::F6Forward => C5 * F6,
-            Self::OutputForward => F6 * OUTPUT,
-            Self::OutputBackward => 2 * F6 * OUTPUT,
+            Self::OutputForward => F6 * classes,
+            Self::OutputBackward => 2 * F6 * classes,
             Self::F6Backward => 2 * C5 * F6,
             Self::C5Backward => 2 * S4 * C5,
             Self::C3S4Backward => 2 * C3_WORK,

@@ -7,14 +7,16 @@
 //! | S2's argmax codes | `[14][2][8]`: a value for each row, parity of the column, and map | [`S2Argmax`] |
 //! | S4 | `chw`: `[16][5][5]`, in blocks of 16 | [`S4Row`] |
 //! | S4's argmax codes | `[5][16]`: a value for each row and map | [`S4Argmax`] |
-//! | C5, F6, output | 120, 84 and 10 units and zeros up to 128, 96 and 16 | [`C5Row`], [`F6Row`], [`OutputRow`] |
+//! | C5, F6 | 120 and 84 units and zeros up to 128 and 96 | [`C5Row`], [`F6Row`] |
+//! | output | `[blocks][images][16]`: blocks of sixteen classes, the last one with zeros | [`OutputBlock`] |
 //! | C1's weights, forward | `hwo8` twice: `[5][5][16]` | [`C1Weights`] |
 //! | C1's weight gradient | `ohw8`: `[6][5][8]`, five columns and three zeros | [`C1Grad`] |
 //! | C3's weights, forward | `hwio`: `[5][5][6][16]` | [`C3ForwardWeights`] |
 //! | C3's weights, summed over a kernel | `io`: `[6][16]` | in [`pack`](crate::pack) |
 //! | C3's weights, backward, and their gradient | `ohwi8`: `[16][5][5][8]` | [`C3BackwardWeights`] |
 //! | C5's weights | `oi`: `[120][400]` | `[S4Row]` |
-//! | F6's and the output's weights | `io` and zeros: `[120][96]`, `[84][16]` | `[F6Row]`, `[OutputRow]` |
+//! | F6's weights | `io` and zeros: `[120][96]` | `[F6Row]` |
+//! | the output's weights | `io` of each block: `[blocks][84][16]` | `[OutputBlock]` |
 //!
 //! `h` and `w` are rows and columns, `c` maps, `i` and `o` a layer's input and output maps; a number is the size that the
 //! innermost dimension is zero-padded to.
@@ -51,8 +53,6 @@ pub const S4: usize = C3_MAPS * S4_CELLS;
 pub const C5: usize = 120;
 /// Units of F6.
 pub const F6: usize = 84;
-/// Classes.
-pub const OUTPUT: usize = 10;
 /// A row of one of C1's kernels: five columns and three zeros.
 pub const KERNEL_ROW_PADDED: usize = 8;
 
@@ -64,7 +64,8 @@ pub type S4Argmax = [[f32; LANES]; S4_SIDE];
 pub type S4Row = Row<{ S4 / LANES }>;
 pub type C5Row = Row<{ C5.div_ceil(LANES) }>;
 pub type F6Row = Row<{ F6.div_ceil(LANES) }>;
-pub type OutputRow = Row<{ OUTPUT.div_ceil(LANES) }>;
+/// Sixteen classes: what there are of them is only known at run time.
+pub type OutputBlock = Row<1>;
 
 pub type C1Weights = [[[f32; LANES]; KERNEL]; KERNEL];
 pub type C1Grad = [[[f32; KERNEL_ROW_PADDED]; KERNEL]; C1_MAPS];

@@ -3,7 +3,7 @@
 #![allow(clippy::panic, reason = "a test fails by a panic")]
 
 use crate::{
-    parameters::{LENGTHS, Parameters},
+    parameters::{Parameters, lengths},
     shapes::{INPUT, Image},
 };
 
@@ -13,9 +13,9 @@ pub fn noise(seed: usize, count: usize) -> Vec<f32> {
 }
 
 /// Parameters of the size that training starts with: U(±1/√fan-in).
-pub fn parameters() -> Parameters<Vec<f32>> {
+pub fn parameters(classes: usize) -> Parameters<Vec<f32>> {
     let fan_in = [25.0_f32, 150.0, 400.0, 120.0, 84.0];
-    let lengths = LENGTHS.into_array();
+    let lengths = lengths(classes).into_array();
     Parameters::from_array(std::array::from_fn(|i| {
         let scale = 2.0 / fan_in[i / 2].sqrt();
         noise(i, lengths[i]).into_iter().map(|v| v * scale).collect()

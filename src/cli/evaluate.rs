@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let mut confusion = [[0; CLASSES]; CLASSES];
+        let mut confusion = vec![vec![0; CLASSES]; CLASSES];
         (confusion[0][0], confusion[0][6], confusion[1][1]) = (978, 2, 1135);
         let class = |class, images, precision, recall| ClassMetrics { class, images, precision, recall };
         let evaluation = Evaluation {

@@ -74,10 +74,10 @@ impl Augmentation {
         (*ranges != AugmentationConfig::default()).then_some(Self { ranges: *ranges, seed, noise })
     }
 
-    /// What is done in an epoch to an image with a label. It depends on nothing else, so the order of the images, the threads
+    /// What is done in an epoch to an image with a label, or of no class. It depends on nothing else, so the order of the images, the threads
     /// and an interruption make no difference.
     #[must_use]
-    pub fn draw(&self, epoch: usize, index: usize, label: u8) -> Variation {
+    pub fn draw(&self, epoch: usize, index: usize, label: Option<u8>) -> Variation {
         // Odd factors, so that neighbouring images and epochs do not share a seed; from Steele et al. 2014, "Fast
         // splittable pseudorandom number generators".
         let seed = (self.seed ^ (epoch as u64).wrapping_mul(0xBF58_476D_1CE4_E5B9))
@@ -95,7 +95,9 @@ impl Augmentation {
             elastic: within(ranges.elastic).abs(),
             thickness: within(ranges.thickness),
             windows: random.random(),
-            style: random.random_bool(ranges.styles).then(|| Style::draw(label, &mut random)).flatten(),
+            style: label
+                .filter(|_| random.random_bool(ranges.styles))
+                .and_then(|label| Style::draw(label, &mut random)),
         }
     }
 

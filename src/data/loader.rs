@@ -46,7 +46,7 @@ impl Scale {
 pub struct Batch {
     /// `[batch, 1, 32, 32]`, scaled for the net.
     pub images: Tensor<4>,
-    /// `[batch]`, labels 0-9, or [`NO_CLASS`].
+    /// `[batch]`: the index of each image's class, or [`NO_CLASS`].
     pub targets: Tensor<1, Int>,
 }
 
@@ -210,10 +210,10 @@ enum Preparation {
 impl Making {
     /// The pixels and the labels of some images, and of the negatives behind them.
     fn make(&self, range: &Range<usize>) -> (Vec<f32>, Vec<i32>) {
-        let images = range.clone().map(|i| (self.set.image(i), self.set.index_in_data(i), self.set.label(i)));
+        let images = range.clone().map(|i| (self.set.image(i), self.set.index_in_data(i), Some(self.set.label(i))));
         let negatives = self.negatives_of(range);
         // Behind all indices of the data.
-        let behind = negatives.iter().map(|(image, index)| (*image, usize::MAX - index, NO_CLASS));
+        let behind = negatives.iter().map(|(image, index)| (*image, usize::MAX - index, None));
         let (scale, mut variant) = (self.set.scale(), [0.0; PIXELS]);
         let mut fields = background(range.len() + negatives.len(), scale);
         let mut labels = Vec::with_capacity(range.len() + negatives.len());
@@ -225,7 +225,7 @@ impl Making {
                     place(&variant, field, scale);
                 }
             }
-            labels.push(label.into());
+            labels.push(label.map_or(NO_CLASS, i32::from));
         }
         (fields, labels)
     }

@@ -20,7 +20,7 @@ use burn::{
     prelude::*,
     tensor::DType,
 };
-use lenet_kernels::{Activations, INPUT_SIDE, LENGTHS, LayerParameters, Net, OUTPUT, Parameters};
+use lenet_kernels::{Activations, INPUT_SIDE, LayerParameters, Net, Parameters, lengths};
 
 use super::host::Host;
 use crate::backend::is_host;
@@ -70,7 +70,7 @@ pub trait LeNetOps: Backend {
     /// LeNet-5 from images to logits, all of `f32`.
     ///
     /// # Shapes
-    /// images `[batch, 1, 32, 32]` and parameters as [`Parameters`] says -> `[batch, 10]`
+    /// images `[batch, 1, 32, 32]` and parameters as [`Parameters`] says -> `[batch, classes]`
     fn lenet5(#[extension_type] inputs: Inputs<Self>) -> FloatTensor<Self>;
 }
 
@@ -96,8 +96,9 @@ impl<B: Host, C: CheckpointStrategy> LeNetOps for Autodiff<B, C> {
         let parameters = parameters.map(|tensor| B::contiguous(tensor.into_primitive()));
         match LeNetBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
+                let classes = classes(&parameters);
                 let (values, activations) = Net::new().forward(&all_values::<B>(&parameters), values::<B>(&images));
-                prepared.finish((images, parameters, Arc::new(activations)), logits::<B>(values))
+                prepared.finish((images, parameters, Arc::new(activations)), logits::<B>(values, classes))
             }
             OpsKind::UnTracked(prepared) => prepared.finish(infer(Inputs::<B>::new(images, parameters))),
         }
@@ -108,7 +109,8 @@ impl<B: Host, C: CheckpointStrategy> LeNetOps for Autodiff<B, C> {
 fn infer<B: Host>(inputs: Inputs<B>) -> FloatTensor<B> {
     let (images, parameters) = inputs.into_parts();
     let (images, parameters) = (B::contiguous(images), parameters.map(B::contiguous));
-    logits::<B>(Net::new().infer(&all_values::<B>(&parameters), values::<B>(&images)))
+    let classes = classes(&parameters);
+    logits::<B>(Net::new().infer(&all_values::<B>(&parameters), values::<B>(&images)), classes)
 }
 
 /// A contiguous tensor's values: [`forward`] lets no others through than `f32`.
@@ -120,9 +122,13 @@ fn all_values<B: Host>(parameters: &Parameters<FloatTensor<B>>) -> Parameters<&[
     parameters.as_ref().map(values::<B>)
 }
 
-fn logits<B: Host>(values: Vec<f32>) -> FloatTensor<B> {
-    let batch = values.len() / OUTPUT;
-    B::tensor(values, Shape::new([batch, OUTPUT]))
+fn classes(parameters: &Parameters<impl TensorMetadata>) -> usize {
+    parameters.output.bias.shape().num_elements()
+}
+
+fn logits<B: Host>(values: Vec<f32>, classes: usize) -> FloatTensor<B> {
+    let batch = values.len() / classes;
+    B::tensor(values, Shape::new([batch, classes]))
 }
 
 /// The operator's inputs in the order of its parents on the tape.
@@ -161,7 +167,7 @@ impl<B: Host> Backward<B, 11> for LeNetBackward {
 /// batch, other sizes, or images and parameters of which only some are on a tape.
 ///
 /// # Shapes
-/// images `[batch, 1, 32, 32]` and parameters as [`Parameters`] says -> `[batch, 10]`
+/// images `[batch, 1, 32, 32]` and parameters as [`Parameters`] says -> `[batch, classes]`
 pub(crate) fn forward(images: &Tensor<4>, parameters: Parameters<DispatchTensor>) -> Option<Tensor<2>> {
     let device = images.device();
     let [batch, channels, height, width] = images.dims();
@@ -173,7 +179,8 @@ pub(crate) fn forward(images: &Tensor<4>, parameters: Parameters<DispatchTensor>
     let applies = is_host(&device)
         && batch > 0
         && [channels, height, width] == [1, INPUT_SIDE, INPUT_SIDE]
-        && parameters.as_ref().map(|tensor| tensor.shape().num_elements()) == LENGTHS
+        && classes(&parameters) > 0
+        && parameters.as_ref().map(|tensor| tensor.shape().num_elements()) == lengths(classes(&parameters))
         && fits(&images)
         && parameters.as_ref().into_array().into_iter().all(fits);
     applies.then(|| Tensor::from_dispatch(<Dispatch as LeNetOps>::lenet5(Inputs::new(images, parameters))))

@@ -56,7 +56,7 @@ pub fn write_augmentation(name: &str, config: &Config, images: &ImageSet, path: 
                 images,
                 index,
                 &augmentation,
-                &augmentation.draw(epoch, images.index_in_data(index), images.label(index)),
+                &augmentation.draw(epoch, images.index_in_data(index), Some(images.label(index))),
             ));
         }
         let image = sprite(&tiles, IMAGE_SIDE, EPOCHS + 1, Palette::Grey)?;

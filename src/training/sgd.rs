@@ -100,7 +100,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::{data::Batch, model::LeNet5};
+    use crate::{
+        data::Batch,
+        model::{LeNet5, LeNet5Config},
+    };
 
     fn device() -> Device {
         Device::flex().autodiff()
@@ -143,7 +146,8 @@ mod tests {
             let config = OptimizerConfig { momentum, nesterov, weight_decay, clip_norm, ..OptimizerConfig::default() };
             let new = |operators| optimizer(&config, operators, &device());
             let (mut ours, mut burns) = (new(Operators::Fused), new(Operators::Composed));
-            let [mut by_ours, mut by_burns] = [LeNet5::seeded(1, &device()), LeNet5::seeded(1, &device())];
+            let [mut by_ours, mut by_burns] =
+                [device(), device()].map(|device| LeNet5Config::new(10).init_seeded(1, &device));
             for seed in 0..3 {
                 by_ours = step(&mut ours, by_ours, seed);
                 by_burns = step(&mut burns, by_burns, seed);

@@ -10,7 +10,7 @@ use burn::{
 use crate::{
     backend::is_host,
     config::{Operators, Reduction},
-    data::{Batch, CLASSES},
+    data::{Batch, NO_CLASS},
     fused::cross_entropy,
     model::{LeNet5, argmax, rows},
 };
@@ -43,7 +43,7 @@ pub enum BatchMetrics {
 pub struct OnDevice {
     /// `[1]`, the mean loss of an image.
     pub loss: Tensor<1>,
-    /// `[batch, 10]`
+    /// `[batch, classes]`
     pub logits: Tensor<2>,
     /// `[batch]`
     pub targets: Tensor<1, Int>,
@@ -91,8 +91,7 @@ impl LeNet5 {
         };
         let loss = loss.unwrap_or_else(composed);
         // Where they cannot be read here, all images belong to a class: only the CPU trains with others.
-        let in_class = |labels: &Vec<usize>| labels.iter().filter(|label| **label < CLASSES).count();
-        let images = labels.as_ref().map_or_else(|| targets.dims()[0], in_class);
+        let images = labels.as_ref().map_or_else(|| targets.dims()[0], |labels| labels.iter().flatten().count());
         let known = labels.and_then(|labels| known(&loss, &logits, &labels));
         let metrics =
             known.unwrap_or_else(|| BatchMetrics::OnDevice(Box::new(OnDevice { loss: loss.clone(), logits, targets })));
@@ -100,15 +99,17 @@ impl LeNet5 {
     }
 }
 
-fn labels(targets: &Tensor<1, Int>) -> Option<Vec<usize>> {
-    Some(targets.clone().try_into_data().ok()?.iter::<u32>().map(|label| label as usize).collect())
+/// The labels; `None` for those of no class.
+fn labels(targets: &Tensor<1, Int>) -> Option<Vec<Option<usize>>> {
+    let labels = targets.clone().try_into_data().ok()?;
+    Some(labels.iter::<i32>().map(|label| if label == NO_CLASS { None } else { usize::try_from(label).ok() }).collect())
 }
 
 /// The metrics as numbers; `None` if the tensors cannot be read, which the learner's metrics then report.
-fn known(loss: &Tensor<1>, logits: &Tensor<2>, labels: &[usize]) -> Option<BatchMetrics> {
+fn known(loss: &Tensor<1>, logits: &Tensor<2>, labels: &[Option<usize>]) -> Option<BatchMetrics> {
     let loss = loss.clone().try_into_scalar().ok()?;
     let rows = rows(logits.clone()).ok()?;
-    let correct = rows.iter().zip(labels).filter(|(row, label)| argmax(row) == **label).count();
+    let correct = rows.iter().zip(labels).filter(|(row, label)| Some(argmax(row)) == **label).count();
     Some(BatchMetrics::Known { loss, correct })
 }
 

@@ -8,7 +8,7 @@ use burn::{data::dataloader::DataLoader, prelude::*};
 use lenet::{
     artifacts::Existing,
     config::{AugmentationConfig, Scale},
-    data::{Augmentation, BatchLoader, ImageSet, PIXELS, Variation},
+    data::{Augmentation, BatchLoader, ImageSet, NO_CLASS, PIXELS, Variation},
     evaluation::Evaluation,
 };
 use proptest::prelude::*;
@@ -108,7 +108,7 @@ fn european_digits_get_a_stroke_and_stay_in_the_middle() {
     let styles = Augmentation::new(&ranges, 1).unwrap();
     for i in 0..300 {
         let (image, label) = (set.image(i), set.label(i));
-        let variation = styles.draw(1, i, label);
+        let variation = styles.draw(1, i, Some(label));
         let mut variant = [0.0; PIXELS];
         styles.render(image, &variation, &mut variant);
         let plain: Vec<f32> = image.iter().map(|byte| f32::from(*byte)).collect();
@@ -130,7 +130,7 @@ proptest! {
     ) {
         let ranges = AugmentationConfig { rotation, scale, aspect, shear, shift, elastic, thickness, styles };
         if let Some(augmentation) = Augmentation::new(&ranges, seed) {
-            let variation = augmentation.draw(epoch, index, splits().train.label(index));
+            let variation = augmentation.draw(epoch, index, Some(splits().train.label(index)));
             let within = |value: f32, range: f64| f64::from(value.abs()) <= range + 1e-6;
             prop_assert!(within(variation.rotation, rotation) && within(variation.thickness, thickness));
             prop_assert!(variation.shift.into_iter().all(|shift| within(shift, ranges.shift)));
@@ -172,7 +172,7 @@ fn variants_depend_on_seed_epoch_and_image_alone() {
     // Another epoch has others.
     let other = epoch_bits(&set, 64, 4, 1);
     assert!(other.iter().all(|image| sorted.binary_search(image).is_err()));
-    let [first, second] = [1, 2].map(|seed| Augmentation::new(&all_ranges(), seed).unwrap().draw(1, 0, 1));
+    let [first, second] = [1, 2].map(|seed| Augmentation::new(&all_ranges(), seed).unwrap().draw(1, 0, Some(1)));
     assert_ne!(first, second);
 }
 
@@ -224,7 +224,9 @@ fn negatives_come_behind_the_images_of_a_mini_batch() {
     assert_eq!(counts, [80, 80, 80, 80, 55]);
     for (labels, _) in &once {
         let images = labels.len() * 4 / 5;
-        assert!(labels[..images].iter().all(|label| *label < 10) && labels[images..].iter().all(|label| *label == 10));
+        assert!(
+            labels[..images].iter().all(|label| *label < 10) && labels[images..].iter().all(|label| *label == NO_CLASS)
+        );
     }
 }
 

@@ -15,7 +15,7 @@ use lenet::{
     data::BatchLoader,
     evaluation::evaluate,
     inference::Trained,
-    model::LeNet5,
+    model::{LeNet5, LeNet5Config},
 };
 
 use crate::{
@@ -41,20 +41,25 @@ fn others() -> Vec<FoundDevice> {
 /// A net with the same parameters on another device, computed by Burn's own operators.
 fn on(device: &Device, net: &LeNet5) -> LeNet5 {
     let record = net.clone().into_record().cast_to_module_dtype();
-    LeNet5::new(device).try_load_record(record).unwrap().with_operators(Operators::Composed)
+    LeNet5Config::new(10).init(device).try_load_record(record).unwrap().with_operators(Operators::Composed)
 }
 
 #[test]
 fn the_same_seed_draws_the_same_parameters_everywhere() {
-    let expected = values(LeNet5::seeded(3, &Device::flex()).f6.weight.val());
+    let expected = values(LeNet5Config::new(10).init_seeded(3, &Device::flex()).f6.weight.val());
     for found in others() {
-        assert_eq!(values(LeNet5::seeded(3, &found.device.autodiff()).f6.weight.val()), expected, "{}", found.name);
+        assert_eq!(
+            values(LeNet5Config::new(10).init_seeded(3, &found.device.autodiff()).f6.weight.val()),
+            expected,
+            "{}",
+            found.name
+        );
     }
 }
 
 #[test]
 fn logits_loss_and_gradients_agree() {
-    let net = LeNet5::seeded(1, &Device::flex());
+    let net = LeNet5Config::new(10).init_seeded(1, &Device::flex());
     let images = images(0, 13, 2);
     let flex = Device::flex().autodiff();
     let expected = burn_step(&on(&flex, &net), &images, &flex);
@@ -93,7 +98,7 @@ fn learn(net: &LeNet5, device: &Device, operators: Operators, batch_size: usize)
 
 #[test]
 fn a_few_hundred_steps_reach_the_same_loss() {
-    let net = LeNet5::seeded(1, &Device::flex());
+    let net = LeNet5Config::new(10).init_seeded(1, &Device::flex());
     let expected = |batch_size| learn(&net, &Device::flex(), Operators::Composed, batch_size);
     let (expected, small_expected) = (expected(16), expected(1));
     assert!(expected.0[4] < 0.7 * expected.0[0] && expected.1 < expected.0[1], "{expected:?}");
@@ -132,7 +137,7 @@ fn a_run_moves_from_one_backend_to_another() {
             let read: Vec<_> = ["flex", &found.name]
                 .map(|name| Trained::load(folder.path(), Some(name)).unwrap().probabilities(&[image]).unwrap())
                 .into_iter()
-                .map(|rows| rows[0].map(f64::from).to_vec())
+                .map(|rows| rows[0].iter().copied().map(f64::from).collect::<Vec<_>>())
                 .collect();
             assert_close(&found.name, &read[1], &read[0]);
         }

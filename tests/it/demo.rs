@@ -76,7 +76,7 @@ fn the_pages_gradients_are_the_programs() {
     const COUNT: usize = 10;
     let Some(browser) = chromium() else { return };
     let mut data = test_images(COUNT);
-    data["labels"] = json!(labels(COUNT));
+    data["labels"] = json!(labels(COUNT, 10));
     let found = find(browser, &data, include_str!("demo/gradients.js"));
     let step = Step {
         logits: numbers(&found["logits"]),

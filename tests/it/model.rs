@@ -8,15 +8,14 @@ use burn::{
 };
 use lenet::{
     data::images_tensor,
-    model::{LeNet5, PARAMETER_COUNT},
+    model::{LeNet5, LeNet5Config},
 };
-use lenet_kernels::LENGTHS;
 
 use crate::common::{parameter_bits, splits};
 
 #[test]
 fn every_layer_has_the_assignments_number_of_parameters() {
-    let net = LeNet5::new(&Device::flex());
+    let net = LeNet5Config::new(10).init(&Device::flex());
     let layers = [
         net.c1.num_params(),
         net.s2.num_params(),
@@ -28,14 +27,17 @@ fn every_layer_has_the_assignments_number_of_parameters() {
     ];
     assert_eq!(layers, [156, 0, 2_416, 0, 48_120, 10_164, 850]);
     assert_eq!(net.num_params(), 61_706);
-    assert_eq!(PARAMETER_COUNT, 61_706);
-    assert_eq!(LENGTHS.into_array().iter().sum::<usize>(), PARAMETER_COUNT);
+    for (classes, parameters) in [(10, 61_706), (26, 63_066), (47, 64_851), (62, 66_126)] {
+        let config = LeNet5Config::new(classes);
+        let net = config.init(&Device::flex());
+        assert_eq!((net.classes(), net.num_params(), config.parameter_count()), (classes, parameters, parameters));
+    }
 }
 
 #[test]
 fn shapes_are_those_of_the_assignment() {
     let device = Device::flex();
-    let net = LeNet5::seeded(1, &device);
+    let net = LeNet5Config::new(10).init_seeded(1, &device);
     let x = Tensor::<4>::zeros([3, 1, 32, 32], &device);
     let x = net.c1.forward(x);
     assert_eq!(x.dims(), [3, 6, 28, 28]);
@@ -57,7 +59,7 @@ fn shapes_are_those_of_the_assignment() {
 #[test]
 fn a_seed_draws_the_same_net_and_another_seed_another() {
     let device = Device::flex();
-    let bits = |seed| parameter_bits(&LeNet5::seeded(seed, &device));
+    let bits = |seed| parameter_bits(&LeNet5Config::new(10).init_seeded(seed, &device));
     assert_eq!(bits(7), bits(7));
     assert_ne!(bits(7), bits(8));
 }
@@ -87,7 +89,7 @@ fn gradients_agree_with_finite_differences() {
     let images = images_tensor((0..6).map(|i| set.image(i)), set.scale(), &device).cast(FloatDType::F64);
     let targets: Vec<i32> = (0..6).map(|i| i32::from(set.label(i))).collect();
     let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [6]), &device);
-    let net = LeNet5::seeded(3, &device).map(&mut ToF64);
+    let net = LeNet5Config::new(10).init_seeded(3, &device).map(&mut ToF64);
     let gradients = loss(&net, &images, &targets).backward();
 
     macro_rules! check {

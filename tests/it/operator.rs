@@ -1,7 +1,11 @@
 //! The whole net as one operator against Burn's own operators and against the textbook.
 
 use burn::{module::ModuleVisitor, nn::loss::CrossEntropyLossConfig, prelude::*, tensor::Gradients};
-use lenet::{config::Operators, data::images_tensor, model::LeNet5};
+use lenet::{
+    config::Operators,
+    data::images_tensor,
+    model::{LeNet5, LeNet5Config},
+};
 use proptest::{prelude::*, test_runner::RngSeed};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -39,8 +43,8 @@ pub fn images(kind: usize, count: usize, seed: u64) -> Vec<f32> {
     }
 }
 
-pub fn labels(count: usize) -> Vec<u8> {
-    (0..count).map(|i| (i * 7 % 10) as u8).collect()
+pub fn labels(count: usize, classes: usize) -> Vec<i32> {
+    (0..count).map(|i| (i * 7 % classes) as i32).collect()
 }
 
 pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
@@ -57,7 +61,7 @@ pub fn burn_step(net: &LeNet5, images: &[f32], device: &Device) -> Step {
     let count = images.len() / 1024;
     let data = TensorData::new(images.to_vec(), [count, 1, 32, 32]);
     let images = Tensor::<4>::from_data(data, device).require_grad();
-    let targets = Tensor::<1, Int>::from_data(TensorData::new(labels(count), [count]), device);
+    let targets = Tensor::<1, Int>::from_data(TensorData::new(labels(count, net.classes()), [count]), device);
     let logits = net.forward(images.clone());
     let loss = CrossEntropyLossConfig::new().init(device).forward(logits.clone(), targets);
     let gradients = loss.backward();
@@ -84,10 +88,10 @@ fn textbook_step(net: &LeNet5, images: &[f32]) -> Step {
     let factor = 1.0 / count as f64;
     let passes: Vec<Pass> = images
         .chunks(1024)
-        .zip(labels(count))
+        .zip(labels(count, net.classes()))
         .map(|(image, label)| {
             let image: Vec<f64> = image.iter().map(|v| f64::from(*v)).collect();
-            forward_backward(&layers, &image, label.into(), &mut gradient)
+            forward_backward(&layers, &image, label as usize, &mut gradient)
         })
         .collect();
     let transposed = |layer: &Layer| {
@@ -145,7 +149,11 @@ pub fn assert_same(what: &str, got: &Step, expected: &Step) {
 }
 
 fn net(seed: u64, device: &Device, operators: Operators) -> LeNet5 {
-    LeNet5::seeded(seed, device).with_operators(operators)
+    net_of(10, seed, device, operators)
+}
+
+fn net_of(classes: usize, seed: u64, device: &Device, operators: Operators) -> LeNet5 {
+    LeNet5Config::new(classes).init_seeded(seed, device).with_operators(operators)
 }
 
 proptest! {
@@ -165,13 +173,26 @@ proptest! {
 }
 
 #[test]
+fn the_operator_agrees_for_any_number_of_classes() {
+    let (images, device) = (images(0, 21, 7), Device::flex().autodiff());
+    for classes in [2, 10, 26, 47, 62, 256] {
+        let [fused, composed] =
+            [Operators::Fused, Operators::Composed].map(|operators| net_of(classes, 11, &device, operators));
+        let step = burn_step(&fused, &images, &device);
+        assert_eq!(step.logits.len(), 21 * classes);
+        assert_same(&format!("composed, {classes} classes"), &step, &burn_step(&composed, &images, &device));
+        assert_same(&format!("textbook, {classes} classes"), &step, &textbook_step(&composed, &images));
+    }
+}
+
+#[test]
 fn both_cpu_backends_run_the_same_operator() {
     let images = images(0, 5, 1);
     let steps = [Device::flex(), crate::common::ndarray()].map(|device| {
         let device = device.autodiff();
         let mut record = net(1, &Device::flex(), Operators::Fused).into_record();
         record = record.cast_to_module_dtype();
-        burn_step(&LeNet5::new(&device).try_load_record(record).unwrap(), &images, &device)
+        burn_step(&LeNet5Config::new(10).init(&device).try_load_record(record).unwrap(), &images, &device)
     });
     assert_eq!(steps[0].logits, steps[1].logits);
     // The loss is each backend's own.

@@ -67,7 +67,7 @@ fn the_page_shows_the_run_in_a_browser() {
         assert_eq!(metrics["best_epoch"], report.best_epoch.unwrap().to_string());
         let confusion: Vec<usize> =
             found["confusion"].as_array().unwrap().iter().map(|cell| cell.as_u64().unwrap() as usize).collect();
-        assert_eq!(confusion, test.confusion.as_flattened());
+        assert_eq!(confusion, test.confusion.concat());
     }
 }
 

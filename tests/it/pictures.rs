@@ -29,7 +29,7 @@ fn accuracy(change: impl Fn(GrayImage) -> DynamicImage) -> f64 {
     let set = test_set();
     let pictures: Vec<[u8; PIXELS]> = (0..300).map(|i| normalize(&change(grey(&set, i))).unwrap()).collect();
     let probabilities = trained.probabilities(&pictures).unwrap();
-    let digit = |p: &[f32; 10]| (0..10).max_by(|a, b| p[*a].total_cmp(&p[*b])).unwrap();
+    let digit = |p: &[f32]| (0..10).max_by(|a, b| p[*a].total_cmp(&p[*b])).unwrap();
     let correct = probabilities.iter().enumerate().filter(|(i, p)| digit(p) == usize::from(set.label(*i))).count();
     correct as f64 / 300.0
 }
@@ -256,7 +256,7 @@ fn small_pictures_are_read_in_the_plain_way() {
         let picture = DynamicImage::ImageLuma8(grey(&set, index));
         let reading = reading(&trained, &picture).unwrap();
         assert_eq!(reading.image, normalize(&picture).unwrap());
-        let plain = trained.probabilities(&[reading.image]).unwrap()[0];
+        let plain = &trained.probabilities(&[reading.image]).unwrap()[0];
         assert!(plain.iter().zip(reading.probabilities).all(|(a, b)| (a - b).abs() < 1e-4));
     }
 }

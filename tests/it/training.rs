@@ -25,7 +25,7 @@ fn an_epoch_over_all_of_mnist_reaches_97_percent() {
     let test = report.test.as_ref().unwrap();
     assert!(test.accuracy >= 0.97, "{}", test.accuracy);
     assert_eq!((test.images, report.train_images, report.valid_images), (10_000, 55_000, 5_000));
-    assert_eq!(test.confusion.as_flattened().iter().sum::<usize>(), 10_000);
+    assert_eq!(test.confusion.iter().flatten().sum::<usize>(), 10_000);
     assert_eq!(test.misses, 10_000 - (0..10).map(|c| test.confusion[c][c]).sum::<usize>());
     assert_eq!(RunDir::open(folder.path()).unwrap().read_report().unwrap(), *report);
 }

@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     fn forward_and_backward_are_those_of_the_plain_loops() {
-        let parameters = parameters();
+        let parameters = parameters(10);
         let c1 = &parameters.c1;
         let packed = ForwardWeights::pack(&parameters.as_ref().map(Vec::as_slice));
         for (index, image) in image_arrays(9).iter().enumerate() {

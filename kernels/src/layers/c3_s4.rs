@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn forward_and_backward_are_those_of_the_plain_loops() {
-        let parameters = parameters();
+        let parameters = parameters(10);
         let c3 = &parameters.c3;
         let slices = parameters.as_ref().map(Vec::as_slice);
         let (forward, backward) = (ForwardWeights::pack(&slices), BackwardWeights::pack(&slices));

@@ -14,17 +14,20 @@
 //!
 //! Products of matrices ([`matmul`](crate::simd::matmul)): which one depends on how the weights lie. Most units are zero
 //! for most images, and so are most gradients: where rows are multiplied by them, those are left out.
+//!
+//! How many classes there are is only known at run time. The output is cut into blocks of sixteen classes, of which ten are
+//! one: each is a matrix of its own, and the gradient of F6 is the sum over them.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, ops::Range};
 
 use macerator::Simd;
 
 use crate::{
-    pack::{BackwardWeights, ForwardWeights},
-    shapes::{C5Row, F6Row, OUTPUT, OutputRow, S4Row},
+    pack::{BackwardWeights, ForwardWeights, block_columns},
+    shapes::{C5Row, F6, F6Row, OutputBlock, S4Row},
     simd::{
         F32x16, Kernel, Row,
-        matmul::{matmul_nn, matmul_nn_sparse, matmul_nt, matmul_tn},
+        matmul::{matmul_nn, matmul_nn_sparse, matmul_nt, matmul_tn, sum_of_matmul_nt},
     },
 };
 
@@ -63,25 +66,36 @@ pub struct OutputForward<'a> {
     pub f6: &'a [F6Row],
     pub w: &'a ForwardWeights<'a>,
     /// Room to work in, a row for each image.
-    pub sums: &'a mut [OutputRow],
-    pub logits: &'a mut [[f32; OUTPUT]],
+    pub sums: &'a mut [OutputBlock],
+    /// `[images][classes]`
+    pub logits: &'a mut [f32],
 }
 
 impl Kernel for OutputForward<'_> {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
-        matmul_nn::<S, N, _, _>(self.sums, self.f6, &self.w.output);
-        for (logits, sums) in self.logits.iter_mut().zip(self.sums) {
-            for (logit, (sum, bias)) in logits.iter_mut().zip(sums.as_flattened().iter().zip(self.w.output_bias)) {
-                *logit = sum + bias;
+        let classes = self.w.output_bias.len();
+        for (block, w) in self.w.output.chunks_exact(F6).enumerate() {
+            matmul_nn::<S, N, _, _>(self.sums, self.f6, w);
+            let columns = block_columns(block, classes);
+            let bias = &self.w.output_bias[columns.clone()];
+            for (logits, sums) in self.logits.chunks_exact_mut(classes).zip(&*self.sums) {
+                let sums = sums.as_flattened().iter().zip(bias);
+                for (logit, (sum, bias)) in logits[columns.clone()].iter_mut().zip(sums) {
+                    *logit = sum + bias;
+                }
             }
         }
     }
 }
 
-/// The output backward: the gradient of F6.
+/// The output backward: the gradient of F6, of some images.
 pub struct OutputBackward<'a> {
-    pub output_grad: &'a [OutputRow],
+    /// `[blocks][images of the mini-batch]`
+    pub output_grad: &'a [OutputBlock],
+    /// Which of the mini-batch's images, of how many.
+    pub range: Range<usize>,
+    pub images: usize,
     pub w: &'a BackwardWeights<'a>,
     pub f6: &'a [F6Row],
     pub f6_grad: &'a mut [F6Row],
@@ -90,7 +104,9 @@ pub struct OutputBackward<'a> {
 impl Kernel for OutputBackward<'_> {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
-        matmul_nt::<S, N, _, _>(self.f6_grad, self.output_grad, &self.w.output);
+        let blocks = self.output_grad.chunks_exact(self.images).zip(self.w.output.chunks_exact(F6));
+        let pairs = blocks.map(|(grads, w)| (&grads[self.range.clone()], w));
+        sum_of_matmul_nt::<S, N, _, _>(self.f6_grad, F6, &pairs);
         relu_grad::<S, N, _>(self.f6_grad, self.f6);
     }
 }
@@ -177,8 +193,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        pack::pad_rows,
-        shapes::{C5, F6, S4},
+        pack::{pack_blocks, pad_rows},
+        shapes::{C5, S4},
         simd::InstructionSet,
         testing::{assert_close, noise, parameters},
     };
@@ -205,38 +221,56 @@ mod tests {
 
     #[test]
     fn forward_and_backward_are_those_of_the_plain_loops() {
+        for classes in [2, 10, 16, 26, 47, 256] {
+            check(classes);
+        }
+    }
+
+    fn check(classes: usize) {
         const IMAGES: usize = 5;
-        let parameters = parameters();
+        let parameters = parameters(classes);
         let slices = parameters.as_ref().map(Vec::as_slice);
         let (forward, backward) = (ForwardWeights::pack(&slices), BackwardWeights::pack(&slices));
         // S4 is the output of a ReLU.
         let s4_units: Vec<f32> = noise(20, IMAGES * S4).into_iter().map(|unit| unit.max(0.0)).collect();
-        let (s4, output_grad) = (pad_rows(&s4_units, S4), pad_rows(&noise(21, IMAGES * OUTPUT), OUTPUT));
+        let output_grads = noise(21, IMAGES * classes);
+        let (s4, output_grad) = (pad_rows(&s4_units, S4), pack_blocks(&output_grads, classes));
         let c5_weight = |i: usize, o: usize| parameters.c5.weight[o * S4 + i];
         let f6_weight = |i: usize, o: usize| parameters.f6.weight[i * F6 + o];
-        let output_weight = |i: usize, o: usize| parameters.output.weight[i * OUTPUT + o];
+        let output_weight = |i: usize, o: usize| parameters.output.weight[i * classes + o];
         for set in InstructionSet::available() {
             let mut c5 = [C5Row::zeroed(); IMAGES];
             let mut f6 = [F6Row::zeroed(); IMAGES];
-            let (mut sums, mut logits) = ([OutputRow::zeroed(); IMAGES], [[0.0; OUTPUT]; IMAGES]);
+            let (mut sums, mut logits) = ([OutputBlock::zeroed(); IMAGES], vec![0.0; IMAGES * classes]);
             set.run(C5Forward { s4: &s4, w: &forward, c5: &mut c5 });
             set.run(F6Forward { c5: &c5, w: &forward, f6: &mut f6 });
             set.run(OutputForward { f6: &f6, w: &forward, sums: &mut sums, logits: &mut logits });
             let (mut f6_grad, mut c5_grad) = ([F6Row::zeroed(); IMAGES], [C5Row::zeroed(); IMAGES]);
             let mut s4_grad = [S4Row::zeroed(); IMAGES];
-            set.run(OutputBackward { output_grad: &output_grad, w: &backward, f6: &f6, f6_grad: &mut f6_grad });
+            // In two parts, as chunks of a mini-batch are.
+            for range in [0..2, 2..IMAGES] {
+                set.run(OutputBackward {
+                    output_grad: &output_grad,
+                    range: range.clone(),
+                    images: IMAGES,
+                    w: &backward,
+                    f6: &f6[range.clone()],
+                    f6_grad: &mut f6_grad[range],
+                });
+            }
             set.run(F6Backward { f6_grad: &f6_grad, w: &backward, c5: &c5, c5_grad: &mut c5_grad });
             set.run(C5Backward { c5_grad: &c5_grad, w: &backward, s4: &s4, s4_grad: &mut s4_grad });
             for image in 0..IMAGES {
-                let what = |of: &str| format!("{of} of image {image} with {}", set.name());
+                let what = |of: &str| format!("{of} of image {image} with {} and {classes} classes", set.name());
                 let s4_units: Vec<f64> = columns(&s4[image], S4).into_iter().map(f64::from).collect();
                 let c5_units = relu(layer(&s4_units, &parameters.c5.bias, c5_weight));
                 let f6_units = relu(layer(&c5_units, &parameters.f6.bias, f6_weight));
                 let expected_logits = layer(&f6_units, &parameters.output.bias, output_weight);
+                let of_image = image * classes..(image + 1) * classes;
                 assert_close(&what("C5"), columns(&c5[image], C5), c5_units.iter().copied());
                 assert_close(&what("F6"), columns(&f6[image], F6), f6_units.iter().copied());
-                assert_close(&what("logits"), logits[image], expected_logits);
-                let grad: Vec<f64> = columns(&output_grad[image], OUTPUT).into_iter().map(f64::from).collect();
+                assert_close(&what("logits"), logits[of_image.clone()].iter().copied(), expected_logits);
+                let grad: Vec<f64> = output_grads[of_image].iter().copied().map(f64::from).collect();
                 let grad = input_grad(&grad, &f6_units, output_weight);
                 assert_close(&what("F6 gradient"), columns(&f6_grad[image], F6), grad.iter().copied());
                 let grad = input_grad(&grad, &c5_units, f6_weight);
@@ -249,8 +283,8 @@ mod tests {
 
     #[test]
     fn a_bias_has_the_sum_of_its_outputs_gradients() {
-        let grads = pad_rows::<1>(&noise(22, 4 * OUTPUT), OUTPUT);
-        let expected = (0..OUTPUT).map(|o| grads.iter().map(|row| f64::from(row[0][o])).sum());
-        assert_close("bias", bias_grad(&grads, OUTPUT), expected);
+        let grads = pad_rows::<6>(&noise(22, 4 * F6), F6);
+        let expected = (0..F6).map(|o| grads.iter().map(|row| f64::from(row.as_flattened()[o])).sum());
+        assert_close("bias", bias_grad(&grads, F6), expected);
     }
 }

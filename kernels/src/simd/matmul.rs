@@ -30,46 +30,63 @@ pub fn matmul_nt<S: Simd, const N: usize, const K: usize, const O: usize>(
     x: &[Row<K>],
     w: &[Row<K>],
 ) {
-    assert!(x.len() == out.len() && w.len() <= O * LANES);
-    let (groups, rest) = w.as_chunks::<4>();
-    assert!(rest.is_empty());
+    sum_of_matmul_nt::<S, N, K, O>(out, w.len(), &std::iter::once((x, w)));
+}
+
+/// The sum of [`matmul_nt`] over pairs of `x` and `w`, of which each has a row in `w` for each of the `outputs`.
+#[inline(always)]
+pub fn sum_of_matmul_nt<'a, S: Simd, const N: usize, const K: usize, const O: usize>(
+    out: &mut [Row<O>],
+    outputs: usize,
+    pairs: &(impl Iterator<Item = (&'a [Row<K>], &'a [Row<K>])> + Clone),
+) {
+    assert!(outputs <= O * LANES && outputs.is_multiple_of(4));
     // Four rows of `w` stay in the first-level cache while all of `x` passes by.
-    for (group, w) in groups.iter().enumerate() {
-        let column = group * 4;
-        let (mut x, mut out) = (x, &mut *out);
+    for column in (0..outputs).step_by(4) {
+        let (mut out, mut image) = (&mut *out, 0);
         if F32x16::<S, N>::REGISTERS >= 32 {
-            let (tiles, out_tiles);
-            (tiles, x) = x.as_chunks::<4>();
-            (out_tiles, out) = out.as_chunks_mut::<4>();
-            for (x, out) in tiles.iter().zip(out_tiles) {
-                nt_tile::<S, N, 4, K, O>(out, column, x, w);
+            let tiles;
+            (tiles, out) = out.as_chunks_mut::<4>();
+            for out in tiles {
+                let pairs = pairs.clone().map(|(x, w)| (tile::<4, K>(x, image), tile::<4, K>(w, column)));
+                nt_tile::<S, N, 4, K, O>(out, column, pairs);
+                image += 4;
             }
         }
-        for (x, out) in x.as_chunks::<1>().0.iter().zip(out.as_chunks_mut::<1>().0) {
-            nt_tile::<S, N, 1, K, O>(out, column, x, w);
+        for out in out.as_chunks_mut::<1>().0 {
+            let pairs = pairs.clone().map(|(x, w)| (tile::<1, K>(x, image), tile::<4, K>(w, column)));
+            nt_tile::<S, N, 1, K, O>(out, column, pairs);
+            image += 1;
         }
     }
 }
 
+/// Some rows from `first` on.
 #[inline(always)]
-fn nt_tile<S: Simd, const N: usize, const IMAGES: usize, const K: usize, const O: usize>(
+fn tile<const ROWS: usize, const K: usize>(rows: &[Row<K>], first: usize) -> &[Row<K>; ROWS] {
+    &rows[first..].as_chunks().0[0]
+}
+
+#[inline(always)]
+fn nt_tile<'a, S: Simd, const N: usize, const IMAGES: usize, const K: usize, const O: usize>(
     out: &mut [Row<O>; IMAGES],
     column: usize,
-    x: &[Row<K>; IMAGES],
-    w: &[Row<K>; 4],
+    pairs: impl Iterator<Item = (&'a [Row<K>; IMAGES], &'a [Row<K>; 4])>,
 ) {
     let mut sums = [[F32x16::<S, N>::splat(0.0); IMAGES]; 4];
-    for k in 0..K {
-        let mut xs = [F32x16::splat(0.0); IMAGES];
-        unroll!(i < IMAGES, {
-            xs[i] = F32x16::load(&x[i][k]);
-        });
-        unroll!(o < 4, {
-            let w = F32x16::load(&w[o][k]);
+    for (x, w) in pairs {
+        for k in 0..K {
+            let mut xs = [F32x16::splat(0.0); IMAGES];
             unroll!(i < IMAGES, {
-                sums[o][i] = w.mul_add(xs[i], sums[o][i]);
+                xs[i] = F32x16::load(&x[i][k]);
             });
-        });
+            unroll!(o < 4, {
+                let w = F32x16::load(&w[o][k]);
+                unroll!(i < IMAGES, {
+                    sums[o][i] = w.mul_add(xs[i], sums[o][i]);
+                });
+            });
+        }
     }
     unroll!(i < IMAGES, {
         let row = out[i].as_flattened_mut();
@@ -345,6 +362,15 @@ mod tests {
             matmul_nt::<S, N, _, _>(&mut out, &s4, &c5);
             let expected = product(images, 120, 400, |r, c, k| (at(&s4, r, k), at(&c5, c, k)));
             assert_close(&format!("nt, {what}"), columns(&out, 120), expected);
+
+            // Pairs of different values.
+            let [x, w] =
+                [6, 7].map(|seed| [seed, seed + 2, seed + 4].map(|seed| matrix::<1>(seed, 84.max(images), 16, false)));
+            let mut out = vec![[[0.0; LANES]; 6]; images];
+            let pairs = x.iter().zip(&w).map(|(x, w)| (&x[..images], &w[..84]));
+            sum_of_matmul_nt::<S, N, _, _>(&mut out, 84, &pairs);
+            let expected = product(images, 84, 48, |r, c, k| (at(&x[k / 16], r, k % 16), at(&w[k / 16], c, k % 16)));
+            assert_close(&format!("sum of nt, {what}"), columns(&out, 84), expected);
 
             let (x, w) = (matrix::<8>(3, images, 120, false), matrix::<6>(4, 120, 84, false));
             let mut out = vec![[[0.0; LANES]; 6]; images];
