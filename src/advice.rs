@@ -63,6 +63,7 @@ fn short(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::{
+        data::digits,
         evaluation::DeadUnits,
         report::{EpochReport, SplitMetrics},
     };
@@ -80,17 +81,8 @@ mod tests {
                 images_per_second: 100.0,
             });
         }
-        report.test = Some(Evaluation {
-            images: 100,
-            loss: 2.3,
-            accuracy: correct as f64 / 100.0,
-            misses: 100 - correct,
-            classes: Vec::new(),
-            confusion: vec![vec![1; 10]; 10],
-            calibration: Vec::new(),
-            calibration_error: 0.0,
-            worst: Vec::new(),
-        });
+        let ten_of_each = Evaluation::of(vec![vec![1; 10]; 10], &digits());
+        report.test = Some(Evaluation { accuracy: correct as f64 / 100.0, ..ten_of_each });
         report.dead_units = Some(DeadUnits { c1: 0.0, c3: 0.0, c5: dead, f6: dead });
         report
     }

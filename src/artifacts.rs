@@ -11,6 +11,7 @@ use crate::{
     Error, Result,
     card::Card,
     config::Config,
+    data::digits,
     files::{sha256, text, write_atomically},
     formats::Format,
     report::Report,
@@ -180,12 +181,14 @@ impl RunDir {
         self.checkpoint_part("model", epoch)
     }
 
-    /// Reads the settings of the run.
+    /// Reads the settings of the run, in which the classes have their names.
     ///
     /// # Errors
     /// The file cannot be read or is not valid.
     pub fn read_config(&self) -> Result<Config> {
-        Config::parse(&self.read_text(CONFIG)?, &self.path.join(CONFIG), &[])
+        let config = Config::parse(&self.read_text(CONFIG)?, &self.path.join(CONFIG), &[])?;
+        // Runs that name no classes are older than names, when there were only digits.
+        Ok(config.with_classes(&digits()))
     }
 
     /// Whether training continues the run in the folder.

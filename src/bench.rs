@@ -9,7 +9,7 @@ use crate::{
     Error, Result,
     backend::FoundDevice,
     config::{Config, Operators},
-    data::{Batch, BatchLoader, CLASSES, ImageSet},
+    data::{Batch, BatchLoader, ImageSet},
     model::{LeNet5Config, rows},
     panics, threads,
     training::optimizer,
@@ -44,24 +44,24 @@ pub struct Speed {
     pub one_image_seconds: f64,
 }
 
-/// Measures a device with one kind of operators on images of a data set.
+/// Measures a device with one kind of operators, a net for so many classes, and images of a data set.
 ///
 /// # Errors
 /// The device fails.
-pub fn measure(found: &FoundDevice, operators: Operators, images: &ImageSet) -> Result<Speed> {
+pub fn measure(found: &FoundDevice, operators: Operators, classes: usize, images: &ImageSet) -> Result<Speed> {
     let device = &found.device;
     on_device(device, || {
-        let net = LeNet5Config::new(CLASSES).init_seeded(1, device).with_operators(operators);
+        let net = LeNet5Config::new(classes).init_seeded(1, device).with_operators(operators);
         let evaluate = |size: usize| {
-            let batches = batches(images, size, device)?;
+            let batches = batches(images, size, classes, device)?;
             rate(device, size, |step| rows(net.forward(batches[step % batches.len()].images.clone())).map(drop))
         };
         Ok(Speed {
             backend: found.name.clone(),
             hardware: found.hardware.clone(),
             operators,
-            train_64: training(device, operators, images, 64)?,
-            train_256: training(device, operators, images, 256)?,
+            train_64: training(device, operators, classes, images, 64)?,
+            train_256: training(device, operators, classes, images, 256)?,
             evaluate_1000: evaluate(1000)?,
             one_image_seconds: 1.0 / evaluate(1)?,
         })
@@ -73,7 +73,7 @@ pub fn measure(found: &FoundDevice, operators: Operators, images: &ImageSet) -> 
 /// # Errors
 /// The device fails.
 pub fn training_speed(found: &FoundDevice, images: &ImageSet) -> Result<f64> {
-    on_device(&found.device, || training(&found.device, Operators::Fused, images, 64))
+    on_device(&found.device, || training(&found.device, Operators::Fused, images.classes().len(), images, 64))
 }
 
 /// Runs a measurement on the thread pool as training does, and catches Burn's panics.
@@ -81,17 +81,21 @@ fn on_device<T: Send>(device: &Device, work: impl FnOnce() -> Result<T> + Send) 
     panics::catch(|| threads::run(device, work)).unwrap_or_else(|panic| Err(Error::Device(panic)))
 }
 
-fn batches(images: &ImageSet, size: usize, device: &Device) -> Result<Vec<Batch>> {
+fn batches(images: &ImageSet, size: usize, classes: usize, device: &Device) -> Result<Vec<Batch>> {
     // Only whole batches: a smaller last one would count as full.
     let images = images.slice(0, images.len().min(IMAGES) / size * size);
     let loader = BatchLoader::new(images, size, device.clone());
-    loader.iter().map(|batch| batch.map_err(|e| Error::Data(e.to_string()))).collect()
+    #[expect(clippy::cast_possible_wrap, reason = "at most 256")]
+    let classes = classes as i64;
+    // A net for fewer classes than the images have needs labels below their number.
+    let relabelled = |batch: Batch| Batch { targets: batch.targets.remainder_scalar(classes), ..batch };
+    loader.iter().map(|batch| batch.map(relabelled).map_err(|e| Error::Data(e.to_string()))).collect()
 }
 
-fn training(device: &Device, operators: Operators, images: &ImageSet, size: usize) -> Result<f64> {
+fn training(device: &Device, operators: Operators, classes: usize, images: &ImageSet, size: usize) -> Result<f64> {
     let device = device.clone().autodiff();
-    let batches = batches(images, size, &device)?;
-    let mut net = Some(LeNet5Config::new(CLASSES).init_seeded(1, &device).with_operators(operators));
+    let batches = batches(images, size, classes, &device)?;
+    let mut net = Some(LeNet5Config::new(classes).init_seeded(1, &device).with_operators(operators));
     let mut optimizer = optimizer(&Config::default().optimizer, operators, &device);
     rate(&device, size, |step| {
         net = net.take().map(|net| {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    config::{Config, Scale},
-    data::CLASSES,
+    config::{Config, Scale, fault_of_names},
+    data::digits,
     files::sha256,
     report::Report,
     thresholds::Thresholds,
@@ -58,7 +58,7 @@ impl Default for Card {
             lenet: String::new(),
             scale: Scale::default(),
             framing: DIGIT.into(),
-            classes: (0..CLASSES).map(|class| class.to_string()).collect(),
+            classes: digits(),
             thresholds: Thresholds::default(),
             data: String::new(),
             config_sha256: String::new(),
@@ -71,7 +71,8 @@ impl Default for Card {
 }
 
 impl Card {
-    /// The card of a run's best epoch. It depends on the config and on what was measured, not on where or when.
+    /// The card of a run's best epoch; the config names the classes. It depends on the config and on what was measured, not
+    /// on where or when.
     ///
     /// # Errors
     /// The config cannot be written as TOML.
@@ -90,7 +91,8 @@ impl Card {
             lenet: report.versions.lenet.clone(),
             scale: config.data.scale,
             data,
-            thresholds: report.thresholds.unwrap_or_default(),
+            classes: config.data.classes.clone(),
+            thresholds: report.thresholds.unwrap_or_else(|| Thresholds::default_for(&config.data.classes)),
             config_sha256: sha256(portable.to_file()?.as_bytes()),
             seed: Some(config.seed),
             epoch: report.best_epoch,
@@ -116,8 +118,8 @@ impl Card {
         if card.framing != DIGIT {
             return Err(fault(format!("framing \"{}\"", card.framing)));
         }
-        if card.classes.len() != CLASSES {
-            return Err(fault(format!("{} classes instead of {CLASSES}", card.classes.len())));
+        if let Some(what) = fault_of_names(&card.classes) {
+            return Err(fault(format!("classes {what}")));
         }
         if ![sure, no_digit].iter().all(|limit| (0.0..=1.0).contains(limit)) {
             return Err(fault(format!("thresholds {sure} and {no_digit}, which are not 0 to 1")));

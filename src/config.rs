@@ -74,9 +74,11 @@ pub enum Operators {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// A folder with four IDX files, gzipped or not, of 28x28 images in ten classes; empty for MNIST. Its last part may be
-    /// what the files' names begin with.
+    /// A folder with four IDX files, gzipped or not, of 28x28 images in 2 to 256 classes; empty for MNIST. Its last part
+    /// may be what the files' names begin with.
     pub folder: PathBuf,
+    /// The names of the classes; empty for those of the data. The config of a run has them in any case.
+    pub classes: Vec<String>,
     /// How many training images are held back to choose the best epoch; with 0, the last epoch is taken.
     pub validation: usize,
     /// How many of the remaining images to train on; 0 for all.
@@ -102,7 +104,14 @@ pub enum Scale {
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { folder: PathBuf::new(), validation: 5000, train: 0, scale: Scale::Standard, negatives: 0.0 }
+        Self {
+            folder: PathBuf::new(),
+            classes: Vec::new(),
+            validation: 5000,
+            train: 0,
+            scale: Scale::Standard,
+            negatives: 0.0,
+        }
     }
 }
 
@@ -343,6 +352,15 @@ impl Config {
         source::differences(self, other)
     }
 
+    /// The same config with names for the classes, unless it has some.
+    #[must_use]
+    pub fn with_classes(mut self, names: &[String]) -> Self {
+        if self.data.classes.is_empty() {
+            self.data.classes = names.to_vec();
+        }
+        self
+    }
+
     /// Checks that every value is in its range.
     ///
     /// # Errors
@@ -360,6 +378,7 @@ impl Config {
         let below_1 = |value: f64| (0.0..1.0).contains(&value);
         let checks = [
             ("backend", backend::check_name(&self.backend).err()),
+            ("data.classes", fault_of_names(&data.classes)),
             ("data.negatives", unless(fraction(data.negatives), "is a fraction of the mini-batch: 0 to 1")),
             (
                 "data.negatives",
@@ -396,6 +415,22 @@ impl Config {
         let ranges = augmentation.ranges().map(|(key, max, range)| (key, above(max, *range)));
         checks.into_iter().chain(ranges).find_map(|(key, what)| Some((key, what?)))
     }
+}
+
+/// What is wrong with the names of classes, if there are any.
+pub(crate) fn fault_of_names(names: &[String]) -> Option<String> {
+    let (min, max) = (CLASSES.start(), CLASSES.end());
+    if !names.is_empty() && !CLASSES.contains(&names.len()) {
+        return Some(format!("must be {min} to {max} names, or [] for those of the data; these are {}", names.len()));
+    }
+    if let Some(name) = names.iter().find(|name| name.trim() != name.as_str() || name.is_empty()) {
+        return Some(format!("has the name {name:?}, which is empty or has spaces at an end"));
+    }
+    if let Some(name) = names.iter().find(|name| name.chars().any(char::is_control)) {
+        return Some(format!("has the name {name:?}, which has a control character"));
+    }
+    let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
+    twice.map(|(_, name)| format!("has the name {name:?} twice"))
 }
 
 /// What is wrong with a number, if it is out of range.

@@ -1,6 +1,7 @@
 //! From files to mini-batches. Images stay bytes until a batch is made of them.
 
 mod augmentation;
+mod classes;
 mod files;
 mod idx;
 mod loader;
@@ -11,8 +12,10 @@ use std::{path::Path, sync::Arc};
 
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
+pub(crate) use self::classes::listed;
 pub use self::{
     augmentation::{Augmentation, Variation},
+    classes::{digits, numbered},
     idx::read_folder,
     loader::{Batch, BatchLoader, images_tensor},
     mnist::load_mnist,
@@ -30,8 +33,6 @@ pub const TRAIN_IMAGES: usize = 60_000;
 pub const IMAGE_SIDE: usize = 28;
 /// Pixels of an image, a byte each.
 pub const PIXELS: usize = IMAGE_SIDE * IMAGE_SIDE;
-/// Number of classes; labels are 0 to 9.
-pub const CLASSES: usize = 10;
 
 /// What stands for a label in the targets of an image that shows none of the classes: no byte reaches it.
 pub const NO_CLASS: i32 = 256;
@@ -41,7 +42,9 @@ pub const NO_CLASS: i32 = 256;
 pub struct ImageSet {
     // Not `Arc<[u8]>`: making one would copy all images.
     pixels: Arc<Vec<u8>>,
+    /// Indices of classes.
     labels: Arc<Vec<u8>>,
+    classes: Arc<[String]>,
     /// The indices of the images that belong to this set, in its order.
     members: Arc<[u32]>,
     scale: Scale,
@@ -54,20 +57,24 @@ impl std::fmt::Debug for ImageSet {
 }
 
 impl ImageSet {
-    /// Makes a set from `[n * 784]` pixels and `[n]` labels 0-9.
+    /// Makes a set from `[n * 784]` pixels, `[n]` labels, which are indices of classes, and the names of the classes.
     ///
     /// # Errors
-    /// The counts disagree, or a label is above 9.
-    pub fn new(pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self> {
+    /// The counts disagree, or a label is not the index of a class.
+    pub fn new(pixels: Vec<u8>, labels: Vec<u8>, classes: Vec<String>) -> Result<Self> {
         if pixels.len() != labels.len() * PIXELS {
             let images = pixels.len() / PIXELS;
             return Err(Error::Data(format!("{images} images but {} labels", labels.len())));
         }
-        if let Some((i, label)) = labels.iter().enumerate().find(|(_, label)| usize::from(**label) >= CLASSES) {
-            return Err(Error::Data(format!("label {label} of image {i} is above 9; ten classes are expected")));
+        if let Some((i, label)) = labels.iter().enumerate().find(|(_, label)| usize::from(**label) >= classes.len()) {
+            let classes = classes.len();
+            return Err(Error::Data(format!(
+                "label {label} of image {i} is not the index of one of {classes} classes"
+            )));
         }
         let members = (0..u32::try_from(labels.len()).map_err(|_| Error::Data("too many images".into()))?).collect();
-        Ok(Self { pixels: Arc::new(pixels), labels: Arc::new(labels), members, scale: Scale::default() })
+        let (pixels, labels) = (Arc::new(pixels), Arc::new(labels));
+        Ok(Self { pixels, labels, classes: classes.into(), members, scale: Scale::default() })
     }
 
     /// The number of images.
@@ -91,7 +98,7 @@ impl ImageSet {
         &self.pixels.as_chunks().0[self.members[index] as usize]
     }
 
-    /// The label of an image, 0 to 9.
+    /// The label of an image: the index of its class.
     ///
     /// # Panics
     /// `index` is not below [`ImageSet::len`].
@@ -125,7 +132,7 @@ impl ImageSet {
         }
         let labels = (0..self.len()).map(|i| self.label(i)).collect();
         let members = (0..u32::MAX).take(self.len()).collect();
-        Self { pixels: Arc::new(pixels), labels: Arc::new(labels), members, scale: self.scale }
+        Self { pixels: Arc::new(pixels), labels: Arc::new(labels), members, ..self.clone() }
     }
 
     /// How pixels are scaled for the net.
@@ -171,11 +178,25 @@ impl Splits {
     /// Loads the data set that the config names, and splits off the validation set at random, by the config's seed.
     ///
     /// # Errors
-    /// Files are missing or damaged, do not hold 28x28 images in ten classes, or hold fewer than the config asks for.
+    /// Files are missing or damaged, do not hold 28x28 images, hold fewer than the config asks for, or other classes, or the
+    /// config has settings for digits and the classes are others.
     pub fn load(config: &Config) -> Result<Self> {
         let folder = &config.data.folder;
-        let (train, test) = if folder == Path::new("") { load_mnist()? } else { read_folder(folder)? };
-        let [train, test] = [train, test].map(|set| set.with_scale(config.data.scale));
+        let (train, test) =
+            if folder == Path::new("") { load_mnist()? } else { read_folder(folder, &config.data.classes)? };
+        let named = |set: ImageSet| {
+            let names = &config.data.classes;
+            if names.is_empty() { Ok(set) } else { set.with_classes(names) }
+        };
+        let [train, test] = [named(train)?, named(test)?].map(|set| set.with_scale(config.data.scale));
+        for (key, value) in
+            [("data.negatives", config.data.negatives), ("augmentation.styles", config.augmentation.styles)]
+        {
+            if value > 0.0 && !train.shows_digits() {
+                let classes = listed(train.classes());
+                return Err(Error::Config(format!("{key} is for digits, but the classes are {classes}; set it to 0")));
+            }
+        }
         let (total, held_back) = (train.len(), config.data.validation);
         if held_back >= total {
             return Err(Error::Data(format!(

@@ -1,7 +1,7 @@
 //! Measures a net on labelled images: loss, accuracy, confusion, calibration, misses and dead units.
 
 use burn::{data::dataloader::DataLoader, tensor::Device};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     Error, Result,
@@ -28,9 +28,13 @@ pub struct Evaluation {
     pub loss: f64,
     /// The fraction of correctly classified images, 0 to 1.
     pub accuracy: f64,
+    /// The mean of the classes' recall, 0 to 1: accuracy as if each class had equally many images. `None` in reports of older
+    /// versions.
+    #[serde(default)]
+    pub balanced_accuracy: Option<f64>,
     /// The number of misclassified images.
     pub misses: usize,
-    /// Precision and recall of each class.
+    /// Precision and recall of each class, by its index.
     pub classes: Vec<ClassMetrics>,
     /// `confusion[label][prediction]`: how many images with a label got a prediction.
     pub confusion: Vec<Vec<usize>>,
@@ -63,9 +67,9 @@ pub struct CalibrationBin {
 pub struct Miss {
     /// Its index in the set, from 0.
     pub index: usize,
-    /// Its label.
+    /// The index of its class.
     pub label: usize,
-    /// The predicted class.
+    /// The index of the predicted class.
     pub answer: usize,
     /// The probability of the predicted class, 0 to 1.
     pub probability: f64,
@@ -98,14 +102,59 @@ impl DeadUnits {
 /// Precision and recall of a class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassMetrics {
-    /// The label.
-    pub class: usize,
-    /// The number of images with this label.
+    /// Its name; older reports have a digit's number.
+    #[serde(deserialize_with = "name_or_number")]
+    pub class: String,
+    /// The number of images of this class.
     pub images: usize,
-    /// Of the images with this prediction, the fraction that has this label, 0 to 1; `None` if there is no such image.
+    /// Of the images with this prediction, the fraction that belongs to this class, 0 to 1; `None` if there is no such image.
     pub precision: Option<f64>,
-    /// Of the images with this label, the fraction that got this prediction, 0 to 1; `None` if there is no such image.
+    /// Of the images of this class, the fraction that got this prediction, 0 to 1; `None` if there is no such image.
     pub recall: Option<f64>,
+}
+
+fn name_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Class {
+        Name(String),
+        Number(usize),
+    }
+    Ok(match Class::deserialize(deserializer)? {
+        Class::Name(name) => name,
+        Class::Number(number) => number.to_string(),
+    })
+}
+
+/// Images of one class that are taken for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confusion {
+    /// The index of their class.
+    pub label: usize,
+    /// The index of the other class.
+    pub answer: usize,
+    /// How many there are.
+    pub images: usize,
+}
+
+impl Evaluation {
+    /// Which classes are taken for which others, the most frequent confusion first.
+    #[must_use]
+    pub fn confusions(&self) -> Vec<Confusion> {
+        let rows = self.confusion.iter().enumerate();
+        let cells = rows.flat_map(|(label, row)| {
+            row.iter().enumerate().map(move |(answer, images)| Confusion { label, answer, images: *images })
+        });
+        let mut confusions: Vec<_> = cells.filter(|cell| cell.label != cell.answer && cell.images > 0).collect();
+        confusions.sort_by_key(|confusion| std::cmp::Reverse(confusion.images));
+        confusions
+    }
+
+    /// What can be said of a confusion matrix alone.
+    #[cfg(test)]
+    pub(crate) fn of(confusion: Vec<Vec<usize>>, names: &[String]) -> Self {
+        Tally { confusion, ..Tally::new(names.len()) }.finish(names)
+    }
 }
 
 /// The counts and sums of an evaluation under way.
@@ -147,23 +196,24 @@ impl Tally {
         }
     }
 
-    fn finish(mut self) -> Evaluation {
+    fn finish(mut self, names: &[String]) -> Evaluation {
         let confusion = self.confusion;
         let images: usize = confusion.iter().flatten().sum();
         let correct: usize = (0..confusion.len()).map(|c| confusion[c][c]).sum();
-        let classes = (0..confusion.len())
+        let classes: Vec<ClassMetrics> = (0..confusion.len())
             .map(|class| {
                 let labelled = confusion[class].iter().sum();
                 let predicted = confusion.iter().map(|row: &Vec<usize>| row[class]).sum();
                 let correct = confusion[class][class];
                 ClassMetrics {
-                    class,
+                    class: names[class].clone(),
                     images: labelled,
                     precision: fraction(correct, predicted),
                     recall: fraction(correct, labelled),
                 }
             })
             .collect();
+        let recalls: Vec<f64> = classes.iter().filter_map(|class| class.recall).collect();
         let calibration: Vec<CalibrationBin> = self
             .bins
             .iter()
@@ -181,6 +231,7 @@ impl Tally {
             images,
             loss: self.loss / images.max(1) as f64,
             accuracy: fraction(correct, images).unwrap_or(0.0),
+            balanced_accuracy: Some(recalls.iter().sum::<f64>() / recalls.len().max(1) as f64),
             misses: images - correct,
             classes,
             confusion,
@@ -203,8 +254,12 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
     if set.is_empty() {
         return Err(Error::Data("there are no images in this split".into()));
     }
+    let classes = set.classes().len();
+    if net.classes() != classes {
+        return Err(Error::Data(format!("the net has {} classes, but the images have {classes}", net.classes())));
+    }
     let loader = BatchLoader::new(set.clone(), BATCH_SIZE, device.clone());
-    let mut tally = Tally::new(net.classes());
+    let mut tally = Tally::new(classes);
     let mut index = 0;
     for batch in loader.iter() {
         let batch = batch.map_err(|e| Error::Data(e.to_string()))?;
@@ -218,7 +273,7 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
             "the net's loss is not a finite number: its parameters are damaged or its training diverged".into(),
         ));
     }
-    Ok(tally.finish())
+    Ok(tally.finish(set.classes()))
 }
 
 /// Measures how many units none of the first 1,000 images of a set activates.
@@ -250,4 +305,24 @@ fn cross_entropy(logits: &[f32], label: usize) -> f64 {
     let top = f64::from(logits[argmax(logits)]);
     let sum: f64 = logits.iter().map(|z| (f64::from(*z) - top).exp()).sum();
     top + sum.ln() - f64::from(logits[label])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balanced_accuracy_counts_each_class_the_same() {
+        let names = ["rare", "common", "absent"].map(String::from);
+        // One of two, and 98 of 98.
+        let evaluation = Evaluation::of(vec![vec![1, 1, 0], vec![0, 98, 0], vec![0, 0, 0]], &names);
+        assert_eq!((evaluation.accuracy, evaluation.balanced_accuracy), (0.99, Some(0.75)));
+        assert_eq!(evaluation.confusions(), [Confusion { label: 0, answer: 1, images: 1 }]);
+    }
+
+    #[test]
+    fn reports_of_older_versions_have_numbers_for_names() {
+        let old = r#"{ "class": 3, "images": 2, "precision": 1.0, "recall": null }"#;
+        assert_eq!(serde_json::from_str::<ClassMetrics>(old).unwrap().class, "3");
+    }
 }

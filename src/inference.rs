@@ -13,13 +13,12 @@ use crate::{
     backend::select,
     card::Card,
     config::Config,
-    data::{PIXELS, images_tensor},
-    model::{LeNet5, rows},
+    data::{PIXELS, images_tensor, listed, numbered},
+    model::{LeNet5, recorded_classes, rows},
     picture::{Bounds, open},
     reading::{Reading, read},
     refusal::refusal,
     report::Status,
-    thresholds::Thresholds,
 };
 
 /// A trained net, and the settings that it was trained with.
@@ -94,11 +93,15 @@ impl Trained {
             return Self::new(record, path, card, config, Origin::Run, backend);
         }
         let origin = if card.is_some() { Origin::Card } else { Origin::Unknown };
-        let card = card.unwrap_or_default();
+        let card = match card {
+            Some(card) => card,
+            None => Card { classes: numbered(recorded_classes(&record, path)?), ..Card::default() },
+        };
         let mut config = Config::default();
         config.data.scale = card.scale;
         // It is unknown which images it learned from.
         config.data.validation = 0;
+        config.data.classes.clone_from(&card.classes);
         Self::new(record, path, card, config, origin, backend)
     }
 
@@ -112,10 +115,36 @@ impl Trained {
     ) -> Result<Self> {
         let device = select(backend.unwrap_or(&config.backend))?.device;
         let net = LeNet5::from_record(record, path, &device)?.with_operators(config.operators);
+        let fault = |reason: String| Err(Error::Record { path: path.to_owned(), reason });
+        let (found, named) = (&card.classes, &config.data.classes);
+        if found != named {
+            return fault(format!(
+                "tells apart {} classes ({}), but the config.toml of its run names {} ({}): one of the two files is of another \
+                 run",
+                found.len(),
+                listed(found),
+                named.len(),
+                listed(named),
+            ));
+        }
+        if net.classes() != found.len() {
+            return fault(format!(
+                "holds a net for {} classes, but names {}: {}. It is damaged, or of another run",
+                net.classes(),
+                found.len(),
+                listed(found)
+            ));
+        }
         Ok(Self { net, device, card, config, origin })
     }
 
-    /// The probability of each digit, 0 to 1, for images in MNIST's format.
+    /// The names of the classes, by their index.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        &self.card.classes
+    }
+
+    /// The probability of each class, 0 to 1, for images in MNIST's format.
     ///
     /// # Shapes
     /// `n` arrays of 784 pixels, 0 to 255 -> `n` rows of a probability for each class
@@ -152,12 +181,12 @@ impl Trained {
             Err(error) => return Ok(Err(error)),
         };
         let reading = self.read(&picture)?;
-        let (path, thresholds) = (path.to_owned(), self.card.thresholds);
+        let path = path.to_owned();
         Ok(match reading {
-            Some(reading) if reading.probability >= thresholds.no_digit => {
-                Ok(Prediction::new(path, &reading, thresholds))
+            Some(reading) if reading.probability >= self.card.thresholds.no_digit => {
+                Ok(Prediction::new(path, &reading, &self.card))
             }
-            other => Err(Error::Picture { path, reason: refusal(&picture, other.as_ref(), thresholds.no_digit) }),
+            other => Err(Error::Picture { path, reason: refusal(&picture, other.as_ref(), &self.card) }),
         })
     }
 }
@@ -172,18 +201,20 @@ pub struct Prediction {
     /// The picture's file.
     #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
-    /// The most likely digit.
-    pub digit: usize,
+    /// The name of the most likely class.
+    pub class: String,
+    /// Its index.
+    pub index: usize,
     /// Its probability, 0 to 1.
     pub probability: f32,
-    /// Whether the probability is at least [`Thresholds::sure`].
+    /// Whether the probability is at least [`Thresholds::sure`](crate::thresholds::Thresholds::sure).
     pub sure: bool,
-    /// How much of a digit the net sees, whichever it is: ln Σ exp(logit).
+    /// How much of any class the net sees, whichever it is: ln Σ exp(logit).
     pub energy: f32,
-    /// Where the digit is in the picture, in its pixels.
+    /// Where it is in the picture, in the picture's pixels.
     pub bounds: Bounds,
-    /// All digits, the most likely first.
-    pub ranking: Vec<RankedDigit>,
+    /// All classes, the most likely first.
+    pub ranking: Vec<RankedClass>,
 }
 
 /// A path need not be valid UTF-8, but JSON must be.
@@ -191,21 +222,30 @@ fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> std::result::Res
     serializer.serialize_str(&path.to_string_lossy())
 }
 
-/// One digit and its probability.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct RankedDigit {
-    /// The digit, 0 to 9.
-    pub digit: usize,
+/// One class and its probability.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RankedClass {
+    /// Its name.
+    pub class: String,
+    /// Its index.
+    pub index: usize,
     /// Its probability, 0 to 1.
     pub probability: f32,
 }
 
 impl Prediction {
-    fn new(path: PathBuf, reading: &Reading, thresholds: Thresholds) -> Self {
-        let mut ranking: Vec<RankedDigit> =
-            reading.probabilities.iter().enumerate().map(|(digit, p)| RankedDigit { digit, probability: *p }).collect();
+    fn new(path: PathBuf, reading: &Reading, card: &Card) -> Self {
+        let ranked = |(index, (class, probability)): (usize, (&String, &f32))| RankedClass {
+            class: class.clone(),
+            index,
+            probability: *probability,
+        };
+        let mut ranking: Vec<RankedClass> =
+            card.classes.iter().zip(&reading.probabilities).enumerate().map(ranked).collect();
         ranking.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-        let Reading { digit, probability, energy, bounds, .. } = *reading;
-        Self { path, digit, probability, sure: probability >= thresholds.sure, energy, bounds, ranking }
+        let Reading { class: index, probability, energy, bounds, .. } = *reading;
+        let class = card.classes[index].clone();
+        let sure = probability >= card.thresholds.sure;
+        Self { path, class, index, probability, sure, energy, bounds, ranking }
     }
 }

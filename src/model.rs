@@ -218,9 +218,8 @@ impl LeNet5 {
     /// # Errors
     /// The bytes are damaged or hold another net.
     pub fn from_record(bytes: Vec<u8>, path: &Path, device: &Device) -> Result<Self> {
-        let bytes = Bytes::from_bytes_vec(bytes);
-        let classes = recorded_classes(bytes.clone(), path)?;
-        let net = ModuleRecord::from_bytes(bytes)
+        let classes = recorded_classes(&bytes, path)?;
+        let net = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
             .and_then(|record| LeNet5Config::new(classes).init(device).try_load_record(record))
             .map_err(|e| wrong_record(path, &e))?;
         let mut finite = AllFinite(Ok(true));
@@ -231,8 +230,8 @@ impl LeNet5 {
 }
 
 /// The number of classes of the net in a record. Burn's records do not show their shapes, but the format beneath does.
-fn recorded_classes(bytes: Bytes, path: &Path) -> Result<usize> {
-    let tensors = Reader::from_bytes(bytes).and_then(Reader::into_tensors);
+pub(crate) fn recorded_classes(record: &[u8], path: &Path) -> Result<usize> {
+    let tensors = Reader::from_bytes(Bytes::from_bytes_vec(record.to_vec())).and_then(Reader::into_tensors);
     let tensors = tensors.map_err(|e| Error::unreadable_record(path, e))?;
     let bias = tensors.iter().find(|tensor| tensor.name == "output.bias").map(|tensor| tensor.shape.num_elements());
     bias.filter(|classes| CLASSES.contains(classes)).ok_or_else(|| {

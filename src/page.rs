@@ -3,6 +3,7 @@
 
 mod augmentation;
 mod charts;
+mod confusion;
 mod demo;
 mod sprites;
 
@@ -20,6 +21,7 @@ pub use self::{
 };
 use self::{
     charts::{DARK, LIGHT},
+    confusion::Confusion,
     sprites::{Palette, sprite},
 };
 use crate::{
@@ -27,7 +29,7 @@ use crate::{
     artifacts::RunDir,
     backend,
     config::{Config, Schedule},
-    data::{CLASSES, IMAGE_SIDE, ImageSet, images_tensor},
+    data::{IMAGE_SIDE, ImageSet, images_tensor},
     evaluation::{DeadUnits, Evaluation, Miss},
     files::write_atomically,
     fused::values,
@@ -131,7 +133,7 @@ pub fn write_single(dir: &RunDir, path: &Path, test: Option<&ImageSet>) -> Resul
         _ => None,
     };
     let charts = figures(&run.charts())?;
-    let rows = run.report.test.as_ref().map(confusion_rows);
+    let confusion = run.report.test.as_ref().map(Confusion::new).transpose()?;
     let page = render(
         "page.html",
         &json!({
@@ -140,7 +142,7 @@ pub fn write_single(dir: &RunDir, path: &Path, test: Option<&ImageSet>) -> Resul
             "status": run.report.status,
             "config": run.config.to_toml()?,
             "charts": charts,
-            "confusion": rows,
+            "confusion": confusion,
             "gallery": gallery,
             "light": LIGHT,
             "dark": DARK,
@@ -222,49 +224,36 @@ fn figures(charts: &[Chart]) -> Result<Vec<Figure>> {
     charts.iter().map(figure).collect()
 }
 
-/// A cell of the confusion matrix: a count, how strongly to shade it (0 to 100), and whether it is on the diagonal.
-#[derive(Serialize)]
-struct Cell {
-    count: usize,
-    shade: usize,
-    correct: bool,
-}
-
-fn confusion_rows(test: &Evaluation) -> Vec<Vec<Cell>> {
-    let cell = |label: usize, prediction: usize| {
-        let (count, correct) = (test.confusion[label][prediction], label == prediction);
-        let row: usize = test.confusion[label].iter().sum();
-        // The square root makes a few misses visible next to a thousand correct predictions.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
-        let shade = ((count as f64 / row.max(1) as f64).sqrt() * 100.0) as usize;
-        Cell { count, shade: if correct { shade / 3 } else { (shade * 4).min(100) }, correct }
-    };
-    (0..CLASSES).map(|label| (0..CLASSES).map(|prediction| cell(label, prediction)).collect()).collect()
-}
-
 /// What the page shows as images: misses, filters and feature maps.
 #[derive(Serialize)]
 struct Gallery {
     misses: Vec<Shown>,
     c1_filters: String,
     c3_filters: String,
-    digit: String,
-    label: u8,
+    /// The first image of the test set, and its class.
+    image: String,
+    class: String,
     maps: Vec<(&'static str, String)>,
 }
 
 #[derive(Serialize)]
 struct Shown {
     image: String,
-    #[serde(flatten)]
-    miss: Miss,
+    index: usize,
+    label: String,
+    answer: String,
+    probability: f64,
 }
 
 impl Gallery {
     fn new(dir: &RunDir, set: &ImageSet, test: &Evaluation) -> Result<Self> {
         let device = backend::host().ok_or_else(|| Error::Page("there is no CPU backend".into()))?;
         let net = LeNet5::from_record(dir.read_model()?, &dir.model(), &device)?;
-        let shown = |miss: &Miss| Ok(Shown { image: digit(set, miss.index)?, miss: *miss });
+        let shown = |miss: &Miss| {
+            let &Miss { index, label, answer, probability, .. } = miss;
+            let [label, answer] = [label, answer].map(|class| set.classes().get(class).cloned().unwrap_or_default());
+            Ok(Shown { image: image(set, index)?, index, label, answer, probability })
+        };
         let misses = test.worst.iter().filter(|miss| miss.index < set.len()).map(shown).collect::<Result<_>>()?;
         let layers = net.layers(images_tensor([set.image(0)].into_iter(), set.scale(), &device));
         let map = |name, tensor: Tensor<4>, columns| {
@@ -276,8 +265,8 @@ impl Gallery {
             c1_filters: sprite(&values(net.c1.weight.val())?, 5, 6, Palette::Signed)?,
             // A column for each of the sixteen maps; Burn's weights have a row for each.
             c3_filters: sprite(&values(net.c3.weight.val().swap_dims(0, 1))?, 5, 16, Palette::Signed)?,
-            digit: digit(set, 0)?,
-            label: set.label(0),
+            image: image(set, 0)?,
+            class: set.class(0).to_owned(),
             maps: vec![
                 map("C1, 6 of 28\u{d7}28", layers.c1, 6)?,
                 map("S2, 6 of 14\u{d7}14", layers.s2, 6)?,
@@ -288,7 +277,7 @@ impl Gallery {
     }
 }
 
-fn digit(set: &ImageSet, index: usize) -> Result<String> {
+fn image(set: &ImageSet, index: usize) -> Result<String> {
     let pixels: Vec<f32> = set.image(index).iter().map(|byte| f32::from(*byte)).collect();
     sprite(&pixels, IMAGE_SIDE, 1, Palette::Grey)
 }

@@ -131,12 +131,12 @@ pub fn table(results: &[KindResult]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::PIXELS;
+    use crate::data::{PIXELS, digits};
 
     fn images() -> ImageSet {
         let stroke: Vec<u8> =
             (0..PIXELS).map(|i| if (12..16).contains(&(i % 28)) && i > 140 && i < 640 { 255 } else { 0 }).collect();
-        ImageSet::new(stroke, vec![1]).unwrap()
+        ImageSet::new(stroke, vec![1], digits()).unwrap()
     }
 
     #[test]

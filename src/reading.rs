@@ -26,13 +26,13 @@ const PLAIN_SHARE: f32 = 0.3;
 /// What a picture shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// The most likely digit.
-    pub digit: usize,
+    /// The index of the most likely class.
+    pub class: usize,
     /// Its share of the votes, 0 to 1.
     pub probability: f32,
-    /// The share of each digit, 0 to 1.
+    /// The share of each class, 0 to 1.
     pub probabilities: Vec<f32>,
-    /// The energy of the candidate that votes most for the digit: low if nothing looks like a digit.
+    /// The energy of the candidate that votes most for the class: low if nothing looks like one of the classes.
     pub energy: f32,
     /// That candidate as the net saw it, in MNIST's format.
     pub image: [u8; PIXELS],
@@ -80,10 +80,10 @@ fn decide(candidates: &[Candidate], logits: &[&[f32]]) -> Option<Reading> {
     for sum in &mut probabilities {
         *sum /= total;
     }
-    let digit = argmax(&probabilities);
-    let best = (0..candidates.len()).max_by(|a, b| votes[*a][digit].total_cmp(&votes[*b][digit]))?;
+    let class = argmax(&probabilities);
+    let best = (0..candidates.len()).max_by(|a, b| votes[*a][class].total_cmp(&votes[*b][class]))?;
     let Candidate { image, bounds, .. } = candidates[best];
-    Some(Reading { digit, probability: probabilities[digit], probabilities, energy: energies[best], image, bounds })
+    Some(Reading { class, probability: probabilities[class], probabilities, energy: energies[best], image, bounds })
 }
 
 /// ln Σ exp(logit).
@@ -112,7 +112,7 @@ mod tests {
         // Equally sure by softmax, but with little energy.
         let logits = [logits(1, 14.0, -12.0), logits(7, 14.0, -2.0), logits(1, 14.0, -10.0)];
         let reading = decide(&candidates, &logits.each_ref().map(|logits| &logits[..])).unwrap();
-        assert!(reading.digit == 7 && reading.probability > 0.8, "{reading:?}");
+        assert!(reading.class == 7 && reading.probability > 0.8, "{reading:?}");
         assert!((reading.energy - 12.0).abs() < 1e-3);
         assert!((reading.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
     }
@@ -122,7 +122,7 @@ mod tests {
         let logits = logits(3, 2.0, 0.5);
         let reading = decide(&[candidate(true)], &[&logits]).unwrap();
         let softmax = 2_f32.exp() / (2_f32.exp() + 9.0);
-        assert!(reading.digit == 3 && (reading.probability - softmax).abs() < 1e-5);
+        assert!(reading.class == 3 && (reading.probability - softmax).abs() < 1e-5);
         assert_eq!(decide(&[], &[]), None);
     }
 }

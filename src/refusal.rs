@@ -2,19 +2,24 @@
 
 use image::DynamicImage;
 
-use crate::{picture::Finding, reading::Reading, report::probability};
+use crate::{card::Card, data::digits, picture::Finding, reading::Reading, report::probability};
 
-/// Says what was looked for in a picture and what was found instead. `reading` is the net's best guess, if it had any;
-/// `needed` is the probability, 0 to 1, from which it would have been a digit.
-pub(crate) fn refusal(picture: &DynamicImage, reading: Option<&Reading>, needed: f32) -> String {
+/// Says what was looked for in a picture and what was found instead. `reading` is the net's best guess, if it had any.
+pub(crate) fn refusal(picture: &DynamicImage, reading: Option<&Reading>, card: &Card) -> String {
     match (Finding::of(picture), reading) {
         (Finding::Shapes, Some(reading)) => {
-            let [guess, needed] = [reading.probability, needed].map(|p| probability(p.into()));
-            let bounds = reading.bounds;
+            let [sureness, needed] =
+                [reading.probability, card.thresholds.no_digit].map(|limit| probability(limit.into()));
+            let (bounds, guess) = (reading.bounds, &card.classes[reading.class]);
+            let (nothing, guess, one) = if card.classes == digits() {
+                ("no digit", format!("a {guess}"), "digit")
+            } else {
+                ("nothing", guess.clone(), "thing")
+            };
             format!(
-                "shows no digit that the net recognizes: its best guess is a {} with {guess}, where {needed} are needed, for \
-                 the {} x {} pixels that begin {} from the left and {} from the top. Crop it to one digit, upright and whole",
-                reading.digit, bounds.width, bounds.height, bounds.left, bounds.top,
+                "shows {nothing} that the net recognizes: its best guess is {guess} with {sureness}, where {needed} are needed, \
+                 for the {} x {} pixels that begin {} from the left and {} from the top. Crop it to one {one}, upright and whole",
+                bounds.width, bounds.height, bounds.left, bounds.top,
             )
         }
         (finding, _) => finding.to_string(),

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Config,
-    data::CLASSES,
     evaluation::{DeadUnits, Evaluation},
     model::LeNet5Config,
     thresholds::Thresholds,
@@ -27,6 +26,9 @@ pub struct Report {
     pub seed: u64,
     /// The versions of this program and of Burn.
     pub versions: Versions,
+    /// The names of the classes, by their index; empty in reports of older versions, for the ten digits.
+    #[serde(default)]
+    pub classes: Vec<String>,
     /// The number of parameters of the net.
     pub parameters: usize,
     /// The number of training images.
@@ -120,7 +122,7 @@ impl EpochReport {
 }
 
 impl Report {
-    /// The report of a run before its first epoch.
+    /// The report of a run before its first epoch; the config names the classes.
     #[must_use]
     pub fn new(config: &Config, train_images: usize, valid_images: usize) -> Self {
         Self {
@@ -129,7 +131,8 @@ impl Report {
             hardware: String::new(),
             seed: config.seed,
             versions: Versions { lenet: env!("CARGO_PKG_VERSION").into(), burn: BURN.into() },
-            parameters: LeNet5Config::new(CLASSES).parameter_count(),
+            classes: config.data.classes.clone(),
+            parameters: LeNet5Config::new(config.data.classes.len()).parameter_count(),
             train_images,
             valid_images,
             epochs: Vec::new(),

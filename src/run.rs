@@ -1,6 +1,9 @@
 //! A whole run: prepare its folder, resume what is there, load the data, train, test, and write the page.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use burn::{lr_scheduler::LrSchedulerRecord, optim::OptimizerRecord, tensor::Device, train::Interrupter};
 use image::DynamicImage;
@@ -58,7 +61,9 @@ pub fn train(
     }
     let run = Arc::new(RunDir::prepare(folder, existing)?);
     let earlier = earlier_report(config, &run)?;
-    let moved = earlier.is_some() && run.read_config()?.with_absolute_folder().data.folder != config.data.folder;
+    let before = earlier.as_ref().map(|_| run.read_config()).transpose()?;
+    let moved = before.as_ref().is_some_and(|it| it.with_absolute_folder().data.folder != config.data.folder);
+    let config = &config.clone().with_classes(&before.map(|it| it.data.classes).unwrap_or_default());
     if let Some(earlier) = &earlier
         && !moved
         && earlier.status == Status::Complete
@@ -75,8 +80,10 @@ pub fn train(
     {
         return Err(other_images(config, &run));
     }
+    let config = &config.clone().with_classes(splits.train.classes());
+    let classes = config.data.classes.len();
     let done = match &earlier {
-        Some(earlier) => last_complete_epoch(&run, earlier, config.training.epochs, &device)?,
+        Some(earlier) => last_complete_epoch(&run, earlier, config.training.epochs, classes, &device)?,
         None => 0,
     };
     run.begin(config)?;
@@ -164,9 +171,9 @@ fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
             run.report().display()
         )));
     }
-    let changed: Vec<_> = run
-        .read_config()?
-        .differences(config)?
+    let before = run.read_config()?;
+    let changed: Vec<_> = before
+        .differences(&config.clone().with_classes(&before.data.classes))?
         .into_iter()
         // Where the images are does not matter, as long as they are the same, which is known when they are loaded.
         .filter(|(key, _)| !CHANGEABLE.contains(&key.as_str()) && key != "data.folder")
@@ -198,17 +205,24 @@ fn other_images(config: &Config, run: &RunDir) -> Error {
 ///
 /// # Errors
 /// There are checkpoints but none can be used: continuing would start over and remove them.
-fn last_complete_epoch(run: &RunDir, report: &Report, max_epoch: usize, device: &Device) -> Result<usize> {
+fn last_complete_epoch(
+    run: &RunDir,
+    report: &Report,
+    max_epoch: usize,
+    classes: usize,
+    device: &Device,
+) -> Result<usize> {
     let max_epoch = max_epoch.min(report.epochs.len());
     let kept = run.checkpoints();
+    let is_net = |path: PathBuf| LeNet5::load(&path, device).is_ok_and(|net| net.classes() == classes);
     let readable = |epoch: &usize| {
         let mut until = report.clone();
         until.truncate(*epoch);
         let [optimizer, schedule] = run.checkpoint_states(*epoch);
-        LeNet5::load(&run.checkpoint(*epoch), device).is_ok()
+        is_net(run.checkpoint(*epoch))
             && OptimizerRecord::load(optimizer).is_ok()
             && LrSchedulerRecord::load(schedule).is_ok()
-            && until.best_epoch.is_some_and(|best| LeNet5::load(&run.checkpoint(best), device).is_ok())
+            && until.best_epoch.is_some_and(|best| is_net(run.checkpoint(best)))
     };
     match kept.iter().rev().filter(|epoch| **epoch <= max_epoch).find(|epoch| readable(epoch)) {
         Some(epoch) => Ok(*epoch),

@@ -234,7 +234,8 @@ fn run(config: &Config, path: &Path, progress: Progress, interrupter: &Interrupt
     if existing == Existing::Resume {
         let there = Run::read(&RunDir::open(path)?);
         // It would only diverge again.
-        if there.is_ok_and(|run| run.config == config.with_absolute_folder() && run.report.status == Status::Diverged) {
+        let same = |run: &Run| run.config == config.with_absolute_folder().with_classes(&run.config.data.classes);
+        if there.is_ok_and(|run| same(&run) && run.report.status == Status::Diverged) {
             return Ok(());
         }
     }

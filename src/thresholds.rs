@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Result,
-    data::ImageSet,
+    data::{ImageSet, digits},
     reading::Reading,
     scenes::{Kind, kinds, scene},
 };
@@ -48,6 +48,13 @@ pub enum Verdict {
 }
 
 impl Thresholds {
+    /// The default for a net that tells apart these classes. Only digits are refused by default: the limit was chosen for
+    /// pictures of them.
+    pub(crate) fn default_for(classes: &[String]) -> Self {
+        let default = Self::default();
+        if classes == digits() { default } else { Self { no_digit: 0.0, ..default } }
+    }
+
     /// Chooses the thresholds of a net so that it refuses 0.3 % of the scenes that are drawn from these digits, and is not
     /// sure of 7.5 %. Kinds of scenes that are held out are not looked at.
     ///
@@ -78,7 +85,7 @@ impl Thresholds {
     pub fn verdict(self, reading: Option<&Reading>) -> Verdict {
         match reading {
             Some(reading) if reading.probability >= self.no_digit => {
-                Verdict::Digit { digit: reading.digit, sure: reading.probability >= self.sure }
+                Verdict::Digit { digit: reading.class, sure: reading.probability >= self.sure }
             }
             _ => Verdict::Refused,
         }
@@ -92,13 +99,13 @@ mod tests {
 
     fn reading(probability: f32) -> Reading {
         let bounds = Bounds { left: 0, top: 0, width: 1, height: 1 };
-        Reading { digit: 4, probability, probabilities: vec![0.1; 10], energy: 9.0, image: [0; PIXELS], bounds }
+        Reading { class: 4, probability, probabilities: vec![0.1; 10], energy: 9.0, image: [0; PIXELS], bounds }
     }
 
     #[test]
     fn the_chosen_fractions_stay_below() {
         let digit: Vec<u8> = (0..PIXELS).map(|i| if i % 28 == 14 && i > 140 && i < 640 { 255 } else { 0 }).collect();
-        let digits = ImageSet::new(digit, vec![1]).unwrap();
+        let digits = ImageSet::new(digit, vec![1], digits()).unwrap();
         // A reader whose probability is different for each picture.
         let probability = |picture: &DynamicImage| {
             let sum: u64 = picture.as_bytes().iter().map(|byte| u64::from(*byte)).sum();

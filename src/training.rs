@@ -38,7 +38,7 @@ use crate::{
     Error, Result,
     artifacts::RunDir,
     config::{Config, Schedule},
-    data::{Augmentation, BatchLoader, CLASSES, Splits},
+    data::{Augmentation, BatchLoader, Splits},
     model::LeNet5Config,
     negatives::negatives,
     panics,
@@ -72,7 +72,7 @@ pub(crate) fn learn(
         .with_negatives(negatives, config.data.negatives, config.seed);
     let valid = BatchLoader::new(splits.valid.clone(), batch_size.max(256), device.clone());
     let schedule = Schedule::new(config, splits.train.len());
-    let net = LeNet5Config::new(CLASSES)
+    let net = LeNet5Config::new(splits.train.classes().len())
         .init_seeded(config.seed, &training_device)
         .with_loss(config.loss.clone())
         .with_operators(config.operators);

@@ -4,18 +4,21 @@ use std::{fmt::Write, path::PathBuf};
 
 use super::{load, print, print_json};
 use crate::{
-    Result,
+    Error, Result,
     artifacts::PRETRAINED,
     backend::{BACKENDS, is_host},
     bench::{Speed, measure},
     config::Operators,
-    data::load_mnist,
+    data::{digits, listed, load_mnist},
     picture_bench,
     terminal::say,
 };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BenchArgs {
+    /// The number of classes of the nets whose speed is measured
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=256))]
+    classes: u16,
     /// Measure instead how well a net reads pictures as people make them: scenes drawn from MNIST's test digits
     #[arg(long)]
     pictures: bool,
@@ -45,7 +48,7 @@ impl BenchArgs {
                 let fused = is_host(&found.device).then_some(Operators::Fused);
                 for operators in fused.into_iter().chain([Operators::Composed]) {
                     say(format!("measuring {} {operators:?} …", found.name));
-                    match measure(&found, operators, &images) {
+                    match measure(&found, operators, self.classes.into(), &images) {
                         Ok(speed) => speeds.push(speed),
                         Err(error) => say(format!("{}: {error}", found.name)),
                     }
@@ -58,6 +61,13 @@ impl BenchArgs {
     fn read_pictures(&self) -> Result<()> {
         let (_, test) = load_mnist()?;
         let trained = load(&self.run, None)?;
+        if trained.classes() != digits() {
+            return Err(Error::Usage(format!(
+                "--run {}: the pictures show digits, but this net tells apart {}",
+                self.run.display(),
+                listed(trained.classes()),
+            )));
+        }
         let results = picture_bench::read_all(
             |picture| Ok(trained.card.thresholds.verdict(trained.read(picture)?.as_ref())),
             &test,

@@ -1,6 +1,8 @@
 //! `lenet evaluate`.
 
-use std::{fmt::Write, path::PathBuf};
+mod tables;
+
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 
@@ -10,7 +12,7 @@ use crate::{
     artifacts::PRETRAINED,
     card::MNIST,
     config::AugmentationConfig,
-    data::{Augmentation, CLASSES, IMAGE_SIDE, ImageSet, Splits},
+    data::{Augmentation, IMAGE_SIDE, ImageSet, Splits},
     evaluation::{Evaluation, Miss, evaluate},
     inference::Origin,
     report::{percent, probability},
@@ -99,6 +101,9 @@ impl EvaluateArgs {
         for entry in &self.augment {
             ranges = ranges.with(entry).map_err(|what| Error::Config(format!("--augment {entry}: {what}")))?;
         }
+        if ranges.styles > 0.0 && !set.shows_digits() {
+            return Err(Error::Config("--augment styles: it is for digits, but the classes are others".into()));
+        }
         let augmentation = Augmentation::new(&ranges, AUGMENT_SEED);
         Ok(augmentation.map_or_else(|| set.clone(), |augmentation| set.variants(&augmentation, 1)))
     }
@@ -106,38 +111,24 @@ impl EvaluateArgs {
 
 /// An evaluation as text: totals, classes, the confusion matrix, and the misses.
 fn table(split: &str, evaluation: &Evaluation, set: &ImageSet) -> String {
+    let balanced = evaluation.balanced_accuracy.map_or("-".into(), percent);
     let mut text = format!(
-        "{split} accuracy {}: {} misses of {} images, loss {:.4}\n\ndigit  images  precision  recall\n",
+        "{split} accuracy {}: {} misses of {} images, balanced accuracy {balanced}, loss {:.4}\n\n",
         percent(evaluation.accuracy),
         evaluation.misses,
         evaluation.images,
         evaluation.loss,
     );
-    for class in &evaluation.classes {
-        let [precision, recall] = [class.precision, class.recall].map(|s| s.map_or("-".into(), percent));
-        let _ = writeln!(text, "{:>5}  {:>6}  {precision:>9}  {recall:>7}", class.class, class.images);
-    }
-    text += "\nlabel \\ answer";
-    for prediction in 0..CLASSES {
-        let _ = write!(text, "{prediction:>6}");
-    }
+    text += &tables::classes(evaluation);
     text.push('\n');
-    for (label, row) in evaluation.confusion.iter().enumerate() {
-        let _ = write!(text, "{label:>14}");
-        for count in row {
-            // Dots for zeros make the misses stand out.
-            let count = if *count == 0 { "\u{b7}".to_owned() } else { count.to_string() };
-            let _ = write!(text, "{count:>6}");
-        }
-        text.push('\n');
-    }
+    text += &tables::confusion(evaluation);
     text + &misses(&evaluation.worst, set)
 }
 
 /// How many misses are drawn.
 const DRAWN: usize = 10;
-/// How many of them are drawn in a row.
-const PER_ROW: usize = 5;
+/// The columns of a terminal that a row of them may take.
+const ROW_WIDTH: usize = 80;
 
 /// The most confident misses, drawn.
 fn misses(worst: &[Miss], set: &ImageSet) -> String {
@@ -146,19 +137,28 @@ fn misses(worst: &[Miss], set: &ImageSet) -> String {
         return text;
     }
     text += "\nthe most confident misses: label \u{2192} answer, and its probability\n";
-    for row in worst[..worst.len().min(DRAWN)].chunks(PER_ROW) {
-        let drawn: Vec<[String; IMAGE_SIDE / 4]> = row.iter().map(|miss| braille(set.image(miss.index))).collect();
+    let class = |class: usize| set.classes().get(class).map_or("", String::as_str);
+    let caption = |miss: &Miss| {
+        format!("{} \u{2192} {}  {}", class(miss.label), class(miss.answer), probability(miss.probability))
+    };
+    let drawn: Vec<(String, [String; IMAGE_SIDE / 4])> =
+        worst.iter().take(DRAWN).map(|miss| (caption(miss), braille(set.image(miss.index)))).collect();
+    let width = tables::widest(drawn.iter().map(|(caption, _)| caption.as_str())).max(IMAGE_SIDE / 2);
+    for row in drawn.chunks((ROW_WIDTH / (width + 2)).max(1)) {
         for line in 0..IMAGE_SIDE / 4 {
-            let line: Vec<&str> = drawn.iter().map(|image| image[line].as_str()).collect();
-            let _ = writeln!(text, "  {}", line.join("  "));
+            text += &in_columns(row.iter().map(|(_, image)| image[line].as_str()), width);
         }
-        let caption =
-            |miss: &Miss| format!("{} \u{2192} {}  {}", miss.label, miss.answer, probability(miss.probability));
-        let captions: Vec<String> = row.iter().map(|miss| format!("{:<14}", caption(miss))).collect();
-        let _ = writeln!(text, "  {}\n", captions.join("  ").trim_end());
+        text += &in_columns(row.iter().map(|(caption, _)| caption.as_str()), width);
+        text.push('\n');
     }
     text.pop();
     text
+}
+
+/// Texts side by side, indented.
+fn in_columns<'a>(texts: impl Iterator<Item = &'a str>, width: usize) -> String {
+    let columns: Vec<String> = texts.map(|text| tables::left(text, width)).collect();
+    format!("  {}\n", columns.join("  ").trim_end())
 }
 
 /// An image as Braille characters of two by four dots each: 14 characters in 7 lines.
@@ -182,36 +182,28 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::evaluation::ClassMetrics;
+    use crate::data::digits;
 
     #[test]
     fn columns_are_aligned() {
-        let mut confusion = vec![vec![0; CLASSES]; CLASSES];
+        let mut confusion = vec![vec![0; 10]; 10];
         (confusion[0][0], confusion[0][6], confusion[1][1]) = (978, 2, 1135);
-        let class = |class, images, precision, recall| ClassMetrics { class, images, precision, recall };
-        let evaluation = Evaluation {
-            images: 2115,
-            loss: 0.0248,
-            accuracy: 2113.0 / 2115.0,
-            misses: 2,
-            classes: vec![
-                class(0, 980, Some(0.9909), Some(0.998)),
-                class(1, 1135, Some(0.9912), Some(0.9965)),
-                class(2, 0, None, None),
-            ],
-            confusion,
-            calibration: Vec::new(),
-            calibration_error: 0.0,
-            worst: Vec::new(),
-        };
-        let set = ImageSet::new(Vec::new(), Vec::new()).unwrap();
+        let evaluation = Evaluation { loss: 0.0248, ..Evaluation::of(confusion, &digits()) };
+        let set = ImageSet::new(Vec::new(), Vec::new(), digits()).unwrap();
         assert_snapshot!(table("test", &evaluation, &set), @r"
-        test accuracy 99.91 %: 2 misses of 2115 images, loss 0.0248
+        test accuracy 99.91 %: 2 misses of 2115 images, balanced accuracy 99.90 %, loss 0.0248
 
-        digit  images  precision  recall
-            0     980    99.09 %  99.80 %
-            1    1135    99.12 %  99.65 %
+        class  images  precision  recall
+            0     980   100.00 %  99.80 %
+            1    1135   100.00 %  100.00 %
             2       0          -        -
+            3       0          -        -
+            4       0          -        -
+            5       0          -        -
+            6       0     0.00 %        -
+            7       0          -        -
+            8       0          -        -
+            9       0          -        -
 
         label \ answer     0     1     2     3     4     5     6     7     8     9
                      0   978     ·     ·     ·     ·     ·     2     ·     ·     ·

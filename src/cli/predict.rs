@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{load, pictures::Request, print, print_json};
 use crate::{
     Error, Result,
-    inference::{Prediction, RankedDigit},
+    inference::{Prediction, RankedClass},
     report::probability,
     terminal::say,
     thresholds::Thresholds,
@@ -20,9 +20,9 @@ pub(super) struct PredictArgs {
     /// before them, the run's folder or a model.bpk, if it shall not be the net that comes with lenet
     #[arg(required = true, value_name = "[RUN] PICTURE")]
     paths: Vec<PathBuf>,
-    /// How many digits to print for each picture, the most likely first
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=10))]
-    top: u8,
+    /// How many classes to print for each picture, the most likely first
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    top: u16,
     /// The probability, 0 to 1, from which an answer is sure [default: the one that was chosen for the net]
     #[arg(long, value_name = "P", value_parser = parse_threshold)]
     threshold: Option<f32>,
@@ -76,13 +76,13 @@ fn parse_threshold(text: &str) -> std::result::Result<f32, String> {
     if (0.0..=1.0).contains(&threshold) { Ok(threshold) } else { Err("it must be 0 to 1".into()) }
 }
 
-/// A picture in a line: its path, then digits with their probabilities. An answer that is not sure has a question mark and
-/// names the second most likely digit.
+/// A picture in a line: its path, then classes with their probabilities. An answer that is not sure has a question mark and
+/// names the second most likely class.
 fn line(prediction: &Prediction, top: usize) -> String {
-    let shown = |ranked: &RankedDigit| format!("{} {}", ranked.digit, probability(ranked.probability.into()));
+    let shown = |ranked: &RankedClass| format!("{} {}", ranked.class, probability(ranked.probability.into()));
     let answer = match &prediction.ranking[..] {
         [first, second, ..] if !prediction.sure && top == 1 => {
-            format!("? {} (or {}) {}", first.digit, second.digit, probability(first.probability.into()))
+            format!("? {} (or {}) {}", first.class, second.class, probability(first.probability.into()))
         }
         ranking => {
             let ranking: Vec<String> = ranking.iter().take(top).map(shown).collect();

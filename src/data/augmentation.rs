@@ -74,8 +74,8 @@ impl Augmentation {
         (*ranges != AugmentationConfig::default()).then_some(Self { ranges: *ranges, seed, noise })
     }
 
-    /// What is done in an epoch to an image with a label, or of no class. It depends on nothing else, so the order of the images, the threads
-    /// and an interruption make no difference.
+    /// What is done in an epoch to an image with a label, or of no class. It depends on nothing else, so the order of the
+    /// images, the threads and an interruption make no difference.
     #[must_use]
     pub fn draw(&self, epoch: usize, index: usize, label: Option<u8>) -> Variation {
         // Odd factors, so that neighbouring images and epochs do not share a seed; from Steele et al. 2014, "Fast

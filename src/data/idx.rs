@@ -10,7 +10,7 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{IMAGE_SIDE, ImageSet, PIXELS, files::find};
+use super::{IMAGE_SIDE, ImageSet, PIXELS, classes::Occurring, files::find};
 use crate::{Error, Result, formats::Format};
 
 /// Larger data sets are refused: this is sixteen times MNIST.
@@ -38,17 +38,31 @@ enum ValueType {
 }
 
 /// Reads the training and the test set from a folder with the four IDX files, each gzipped or not, under any of their
-/// usual names. Of several sets in a folder, the path's last part may choose one: what its files' names begin with.
+/// usual names. Of several sets in a folder, the path's last part may choose one: what its files' names begin with. The
+/// classes are the labels of the training images, and their names are numbers. If all `names` are numbers, these are labels
+/// as well.
 ///
 /// # Errors
-/// A file is missing, is not an IDX file of 28x28 images or of labels, is shorter or longer than its header says, holds
-/// a label above 9, or there are more images than labels or fewer; or there are several sets.
-pub fn read_folder(folder: &Path) -> Result<(ImageSet, ImageSet)> {
+/// A file is missing, is not an IDX file of 28x28 images or of labels, or is shorter or longer than its header says; there
+/// are more images than labels or fewer, or several sets; all training labels are the same, or a test image belongs to
+/// none of the classes.
+pub fn read_folder(folder: &Path, names: &[String]) -> Result<(ImageSet, ImageSet)> {
     let [train_images, train_labels, test_images, test_labels] = find(folder)?;
-    Ok((read_set(&train_images, &train_labels)?, read_set(&test_images, &test_labels)?))
+    let (train, test) = (read_pair(&train_images, &train_labels)?, read_pair(&test_images, &test_labels)?);
+    let classes = Occurring::new(&train.1, names).map_err(|e| in_file(&train_labels, &e))?;
+    let set = |(pixels, labels): (Vec<u8>, Vec<u8>), path: &Path| {
+        let indices = classes.indices(&labels).map_err(|e| in_file(path, &e))?;
+        ImageSet::new(pixels, indices, classes.names())
+    };
+    Ok((set(train, &train_labels)?, set(test, &test_labels)?))
 }
 
-fn read_set(images_path: &Path, labels_path: &Path) -> Result<ImageSet> {
+fn in_file(path: &Path, error: &Error) -> Error {
+    Error::Data(format!("{}: {error}", path.display()))
+}
+
+/// The pixels and the labels of as many images.
+fn read_pair(images_path: &Path, labels_path: &Path) -> Result<(Vec<u8>, Vec<u8>)> {
     let pixels = read_file(images_path, Content::Images)?;
     let labels = read_file(labels_path, Content::Labels)?;
     let (count, images, labels_shown) = (pixels.len() / PIXELS, images_path.display(), labels_path.display());
@@ -61,7 +75,7 @@ fn read_set(images_path: &Path, labels_path: &Path) -> Result<ImageSet> {
     if count == 0 {
         return Err(Error::Data(format!("{images}: holds no images")));
     }
-    ImageSet::new(pixels, labels).map_err(|e| Error::Data(format!("{labels_shown}: {e}")))
+    Ok((pixels, labels))
 }
 
 fn read_file(path: &Path, content: Content) -> Result<Vec<u8>> {
@@ -172,7 +186,7 @@ fn first_column(payload: &[u8], value_type: ValueType, item_length: usize) -> st
         (ValueType::UnsignedByte, [first, ..]) => Ok(*first),
         (ValueType::Int, [a, b, c, d, ..]) => {
             let label = i32::from_be_bytes([*a, *b, *c, *d]);
-            u8::try_from(label).map_err(|_| format!("label {label} of image {i} is not 0 to 9"))
+            u8::try_from(label).map_err(|_| format!("label {label} of image {i} is not 0 to 255"))
         }
         _ => Err("ends within a label".into()),
     };

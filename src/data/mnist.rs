@@ -11,7 +11,7 @@ use burn::data::dataset::Dataset;
 use burn_dataset::vision::{MnistDataset, MnistItem};
 
 use super::{
-    ImageSet, PIXELS,
+    ImageSet, PIXELS, digits,
     files::{FILES, file_of_mnist},
     idx,
 };
@@ -48,7 +48,7 @@ pub fn load_mnist() -> Result<(ImageSet, ImageSet)> {
         .join("mnist");
     if let Err(error) = prepare(&cache) {
         // The cache may be read-only: then the files that come with the program are read directly.
-        return sources().iter().find_map(|folder| idx::read_folder(folder).ok()).ok_or(error);
+        return sources().iter().find_map(|folder| idx::read_folder(folder, &[]).ok()).ok_or(error);
     }
     // One after the other, since loading holds the images in memory twice.
     let load = |read: fn() -> MnistDataset| {
@@ -161,5 +161,5 @@ fn to_bytes(dataset: &impl Dataset<MnistItem>) -> Result<ImageSet> {
         pixels.extend(item.image.as_flattened().iter().map(|pixel| *pixel as u8));
         labels.push(item.label);
     }
-    ImageSet::new(pixels, labels)
+    ImageSet::new(pixels, labels, digits())
 }

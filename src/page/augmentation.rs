@@ -14,10 +14,12 @@ use super::{
 use crate::{
     Error, Result,
     config::{AugmentationConfig, Config},
-    data::{Augmentation, CLASSES, IMAGE_SIDE, ImageSet, PIXELS, Style, Variation},
+    data::{Augmentation, IMAGE_SIDE, ImageSet, PIXELS, Style, Variation},
     files::write_atomically,
 };
 
+/// How many classes are shown, at most.
+const MAX_CLASSES: usize = 20;
 /// Variants of each image.
 const EPOCHS: usize = 15;
 
@@ -33,7 +35,7 @@ struct Range {
 /// An image and its variants.
 #[derive(Serialize)]
 struct Row {
-    label: usize,
+    class: String,
     image: String,
 }
 
@@ -46,9 +48,10 @@ pub fn write_augmentation(name: &str, config: &Config, images: &ImageSet, path: 
     let augmentation = Augmentation::new(ranges, config.seed).ok_or_else(|| {
         Error::Config("augmentation is off: set at least one of its ranges, such as augmentation.rotation=10".into())
     })?;
-    // The first image of each class.
-    let shown: Vec<usize> =
-        (0..CLASSES).filter_map(|class| (0..images.len()).find(|i| usize::from(images.label(*i)) == class)).collect();
+    // The first image of each of the first classes.
+    let shown: Vec<usize> = (0..images.classes().len().min(MAX_CLASSES))
+        .filter_map(|class| (0..images.len()).find(|i| usize::from(images.label(*i)) == class))
+        .collect();
     let variants = |index: usize| -> Result<Row> {
         let mut tiles = original(images, index).to_vec();
         for epoch in 1..=EPOCHS {
@@ -60,7 +63,7 @@ pub fn write_augmentation(name: &str, config: &Config, images: &ImageSet, path: 
             ));
         }
         let image = sprite(&tiles, IMAGE_SIDE, EPOCHS + 1, Palette::Grey)?;
-        Ok(Row { label: images.label(index).into(), image })
+        Ok(Row { class: images.class(index).to_owned(), image })
     };
     let rows = shown.iter().map(|index| variants(*index)).collect::<Result<Vec<_>>>()?;
     let alone = |number: usize| {

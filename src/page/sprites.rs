@@ -1,7 +1,7 @@
 //! Small images inside the page, as PNG.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use image::{Rgb, RgbImage, codecs::png::PngEncoder};
+use image::{DynamicImage, Rgb, RgbImage, codecs::png::PngEncoder};
 
 use crate::{Error, Result};
 
@@ -32,6 +32,11 @@ pub(super) fn sprite(tiles: &[f32], side: usize, columns: usize, palette: Palett
             image.put_pixel(x as u32, y as u32, colour(value / scale, palette));
         }
     }
+    png_url(&image.into())
+}
+
+/// An image as a `data:` URL of a PNG file.
+pub(super) fn png_url(image: &DynamicImage) -> Result<String> {
     let mut png = Vec::new();
     image
         .write_with_encoder(PngEncoder::new(&mut png))

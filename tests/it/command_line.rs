@@ -92,7 +92,7 @@ fn predict_classifies_what_it_can_and_reports_the_rest() {
     assert!(error.contains("blank.png: shows nothing") && error.contains("no/such.png: cannot be read"), "{error}");
     assert!(error.ends_with("error: 2 of 3 pictures could not be read\n"), "{error}");
     let entries: Value = serde_json::from_str(&output).unwrap();
-    assert_eq!((&entries[1]["digit"], entries[1]["ranking"].as_array().unwrap().len()), (&Value::from(7), 3));
+    assert_eq!((&entries[1]["index"], entries[1]["ranking"].as_array().unwrap().len()), (&Value::from(7), 3));
     assert!(entries[0]["error"].is_string() && entries[2]["error"].is_string());
 }
 
@@ -102,7 +102,7 @@ fn wrong_usage_is_exit_2_and_failure_exit_1() {
         (&["train"][..], 2, "<CONFIG>"),
         (&["trian"], 2, "unrecognized subcommand"),
         (&["train", "configs/smoke.toml", "--resume", "--force"], 2, "cannot be used with"),
-        (&["predict", "artifacts/x", "a.png", "--top", "11"], 2, "11"),
+        (&["predict", "artifacts/x", "a.png", "--top", "257"], 2, "257"),
         (&["train", "configs/smoke.toml", "--set", "training.epoch=1"], 2, "there is no key"),
         (&["train", "configs/smoke.toml", "--backend", "gpu"], 2, "is not a backend"),
         (&["train", "no/such.toml"], 1, "cannot read the config no/such.toml"),
@@ -214,7 +214,7 @@ fn pictures_with_strange_names_or_without_an_end() {
     let (code, output, error) = finish(command.arg(&strange).output().unwrap());
     let entries: Value = serde_json::from_str(&output).unwrap();
     assert!(code == 1 && error.contains("/dev/zero: is larger than 100 MiB"), "{error}");
-    assert_eq!(entries[1]["digit"], 7);
+    assert_eq!(entries[1]["class"], "7");
 }
 
 fn long_training(folder: &Path, more: &[&str]) -> Child {

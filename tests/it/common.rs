@@ -57,19 +57,25 @@ pub fn splits() -> &'static Splits {
 pub fn small_folder(length: usize) -> TempDir {
     let (_, test) = load_mnist().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let count = u32::try_from(length).unwrap().to_be_bytes();
+    let items: Vec<_> = (0..length).map(|i| (*test.image(i), test.label(i))).collect();
+    for prefix in ["train", "t10k"] {
+        idx_files(folder.path(), prefix, &items);
+    }
+    folder
+}
+
+/// Writes images and their labels as IDX files.
+pub fn idx_files(folder: &Path, prefix: &str, items: &[([u8; 784], u8)]) {
+    let count = u32::try_from(items.len()).unwrap().to_be_bytes();
     let side = 28_u32.to_be_bytes();
     let mut images = [&0x0803_u32.to_be_bytes()[..], &count, &side, &side].concat();
     let mut labels = [&0x0801_u32.to_be_bytes()[..], &count].concat();
-    for i in 0..length {
-        images.extend(test.image(i));
-        labels.push(test.label(i));
+    for (image, label) in items {
+        images.extend(image);
+        labels.push(*label);
     }
-    for prefix in ["train", "t10k"] {
-        std::fs::write(folder.path().join(format!("{prefix}-images-idx3-ubyte")), &images).unwrap();
-        std::fs::write(folder.path().join(format!("{prefix}-labels-idx1-ubyte")), &labels).unwrap();
-    }
-    folder
+    std::fs::write(folder.join(format!("{prefix}-images-idx3-ubyte")), &images).unwrap();
+    std::fs::write(folder.join(format!("{prefix}-labels-idx1-ubyte")), &labels).unwrap();
 }
 
 /// The bits of every parameter, in the order of the layers.

@@ -130,6 +130,11 @@ fn wrong_overrides_are_refused_by_name() {
     assert_snapshot!(complaint("", &["training.patience=1000001"]), @"--set training.patience=1000001: training.patience must be at most 1000000");
     assert_snapshot!(complaint("", &["data.negatives=2"]), @"--set data.negatives=2: data.negatives is a fraction of the mini-batch: 0 to 1");
     assert_snapshot!(complaint("", &["data.negatives=0.1", "operators=composed"]), @r#"--set data.negatives=0.1: data.negatives needs operators = "fused""#);
+    assert_snapshot!(complaint("", &["data.classes=a,b"]), @r#"--set data.classes=a,b: invalid type: string "a,b", expected a list such as ["cat", "dog"]"#);
+    assert_snapshot!(complaint("", &[r#"data.classes=["a"]"#]), @r#"--set data.classes=["a"]: data.classes must be 2 to 256 names, or [] for those of the data; these are 1"#);
+    assert_snapshot!(complaint("", &[r#"data.classes=["a", "b", "a"]"#]), @r#"--set data.classes=["a", "b", "a"]: data.classes has the name "a" twice"#);
+    assert_snapshot!(complaint("", &[r#"data.classes=["a", ""]"#]), @r#"--set data.classes=["a", ""]: data.classes has the name "", which is empty or has spaces at an end"#);
+    assert_snapshot!(complaint("", &[r#"data.classes=["a", "b\nc"]"#]), @r#"--set data.classes=["a", "b\nc"]: data.classes has the name "b\nc", which has a control character"#);
     assert_snapshot!(complaint("", &["seed.x=1"]), @"--set seed.x=1: `seed` has no keys below it");
     assert_snapshot!(complaint("", &["training=1"]), @"--set training=1: `training` is a section; set one of its keys: batch_size, epochs, patience");
     assert_snapshot!(complaint("", &["training.patience=2", "data.validation=0"]), @"--set training.patience=2: training.patience needs a validation set: set data.validation above 0");

@@ -43,7 +43,7 @@ fn pixels(set: &ImageSet) -> Vec<(&[u8; 784], u8)> {
 #[test]
 fn files_are_found_under_all_their_usual_names() {
     let expected = small_folder(3);
-    let (expected, _) = read_folder(expected.path()).unwrap();
+    let (expected, _) = read_folder(expected.path(), &[]).unwrap();
     for names in [
         ["train-images.idx3-ubyte", "train-labels.idx1-ubyte", "t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte"],
         ["TRAIN-IMAGES-IDX3-UBYTE", "Train-Labels-IDX1-ubyte", "T10K-images-idx3-ubyte", "T10K-LABELS.IDX1-UBYTE"],
@@ -72,7 +72,7 @@ fn files_are_found_under_all_their_usual_names() {
         fs::create_dir(folder.path().join(".trash")).unwrap();
         fs::write(folder.path().join(".trash/train-images-idx3-ubyte"), "x").unwrap();
         fs::write(folder.path().join("train-images.txt"), "x").unwrap();
-        let (train, test) = read_folder(folder.path()).unwrap();
+        let (train, test) = read_folder(folder.path(), &[]).unwrap();
         assert_eq!(pixels(&train), pixels(&expected), "{names:?}");
         assert_eq!(test.len(), 3);
     }
@@ -81,14 +81,14 @@ fn files_are_found_under_all_their_usual_names() {
 #[test]
 fn whether_a_file_is_packed_is_told_by_its_content() {
     let folder = small_folder(3);
-    let (expected, _) = read_folder(folder.path()).unwrap();
+    let (expected, _) = read_folder(folder.path(), &[]).unwrap();
     let path = |name: &str| folder.path().join(name);
     let packed = gzip(&fs::read(path(NAMES[0])).unwrap());
     // Packed without the suffix, packed twice, not packed in spite of the suffix.
     fs::write(path(NAMES[0]), &packed).unwrap();
     fs::write(path(NAMES[1]), gzip(&gzip(&fs::read(path(NAMES[1])).unwrap()))).unwrap();
     fs::rename(path(NAMES[2]), path(&format!("{}.gz", NAMES[2]))).unwrap();
-    let (train, test) = read_folder(folder.path()).unwrap();
+    let (train, test) = read_folder(folder.path(), &[]).unwrap();
     assert_eq!((pixels(&train), test.len()), (pixels(&expected), 3));
 }
 
@@ -104,12 +104,12 @@ fn qmnist_labels_are_the_first_of_eight_columns() {
     let rows = |first: [u32; 3]| {
         first.iter().flat_map(|label| numbers(&[*label, 4, 2610, 44, 300, 0, 0, 0])).collect::<Vec<u8>>()
     };
-    for (name, labels) in [("train", [5, 0, 4]), ("test", [7, 2, 1])] {
+    for (name, labels) in [("train", [5, 0, 4]), ("test", [4, 5, 0])] {
         let path = folder.path().join(format!("qmnist-{name}-labels-idx2-int"));
         fs::write(path, [numbers(&[0x0c02, 3, 8]), rows(labels)].concat()).unwrap();
     }
-    let (train, test) = read_folder(folder.path()).unwrap();
-    assert_eq!([0, 1, 2].map(|i| (train.label(i), test.label(i))), [(5, 7), (0, 2), (4, 1)]);
+    let (train, test) = read_folder(folder.path(), &[]).unwrap();
+    assert_eq!([0, 1, 2].map(|i| (train.class(i), test.class(i))), [("5", "4"), ("0", "5"), ("4", "0")]);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn of_several_sets_the_path_chooses_one() {
             fs::copy(other.path().join(name), folder.path().join(format!("{prefix}{name}"))).unwrap();
         }
     };
-    let lengths = |path: &Path| read_folder(path).map(|(train, test)| (train.len(), test.len()));
+    let lengths = |path: &Path| read_folder(path, &[]).map(|(train, test)| (train.len(), test.len()));
     set("emnist-digits-");
     // Without a prefix comes first.
     assert_eq!(lengths(folder.path()).unwrap(), (2, 2));
@@ -133,7 +133,7 @@ fn of_several_sets_the_path_chooses_one() {
     assert_eq!(lengths(folder.path()).unwrap(), (3, 3));
     set("emnist-letters-");
     let complain = |path: PathBuf| {
-        read_folder(&path).unwrap_err().to_string().replace(&folder.path().display().to_string(), "DIR")
+        read_folder(&path, &[]).unwrap_err().to_string().replace(&folder.path().display().to_string(), "DIR")
     };
     assert_snapshot!(complain(folder.path().into()), @"there are 2 data sets: set data.folder to one of them: DIR/emnist-digits, DIR/emnist-letters");
     assert_snapshot!(complain(folder.path().join("emnist-digit")), @"DIR/emnist-digit: there is no such folder, and no data files in DIR begin with emnist-digit; they begin with emnist-digits, emnist-letters. Say where they are with --data DIR, or --set data.folder=DIR where a command has no --data");
@@ -151,7 +151,7 @@ fn a_wrong_folder_is_refused_with_the_file_at_fault() {
     let complain = |change: &dyn Fn(&Path)| {
         let folder = small_folder(3);
         change(folder.path());
-        let error = read_folder(folder.path()).unwrap_err();
+        let error = read_folder(folder.path(), &[]).unwrap_err();
         error.to_string().replace(&folder.path().display().to_string(), "DIR")
     };
     let edit = |name: &'static str, edit: fn(&mut Vec<u8>)| {
@@ -174,7 +174,7 @@ fn a_wrong_folder_is_refused_with_the_file_at_fault() {
     assert_snapshot!(complain(&edit(images, |b| b.truncate(6))), @"DIR/train-images-idx3-ubyte: ends within its header: copy or download it again");
     assert_snapshot!(complain(&edit(images, |b| b[0] = 9)), @"DIR/train-images-idx3-ubyte: is of an unknown kind (it begins with 09 00 08 03), not a data file in MNIST's IDX format");
     assert_snapshot!(complain(&edit(images, |b| *b = { let mut packed = gzip(b); packed.truncate(40); packed })), @"DIR/train-images-idx3-ubyte: is damaged (incomplete deflate stream): copy or download it again");
-    assert_snapshot!(complain(&edit(labels, |b| b[9] = 10)), @"DIR/t10k-labels-idx1-ubyte: label 10 of image 1 is above 9; ten classes are expected");
+    assert_snapshot!(complain(&edit(labels, |b| b[9] = 10)), @"DIR/t10k-labels-idx1-ubyte: label 10 of image 1 has no training images, which have the labels 1, 2, 7. If it belongs to the classes nevertheless, name all of them with data.classes");
     assert_snapshot!(complain(&edit(labels, |b| { b[7] = 2; b.pop(); })), @"DIR/t10k-images-idx3-ubyte holds 3 images, but DIR/t10k-labels-idx1-ubyte holds 2 labels: they do not belong together");
     assert_snapshot!(complain(&|folder| {
         fs::rename(folder.join(labels), folder.join("x")).unwrap();
@@ -186,5 +186,5 @@ fn a_wrong_folder_is_refused_with_the_file_at_fault() {
     assert_snapshot!(complain(&write(images, b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n")), @"DIR/train-images-idx3-ubyte: is a pointer of Git LFS, not a data file in MNIST's IDX format. `git lfs pull` fetches the file itself");
     assert_snapshot!(complain(&write(images, b"PK\x03\x04\x14\0\0\0\x08\0aaaaaaaaaaaa\x05\0\0\0\x03\0\0\0a.txt")), @"DIR/train-images-idx3-ubyte: is an archive in ZIP format, not a data file in MNIST's IDX format. Unpack it first");
     assert_snapshot!(complain(&write(images, b"\xfd7zXZ\0\0\x04")), @"DIR/train-images-idx3-ubyte: is a compressed file in XZ format, not a data file in MNIST's IDX format. Unpack it first");
-    assert_snapshot!(read_folder(Path::new("no/such")).unwrap_err(), @"the images are not in no/such, as data.folder says: there is no such folder. Say where they are with --data DIR, or --set data.folder=DIR where a command has no --data");
+    assert_snapshot!(read_folder(Path::new("no/such"), &[]).unwrap_err(), @"the images are not in no/such, as data.folder says: there is no such folder. Say where they are with --data DIR, or --set data.folder=DIR where a command has no --data");
 }

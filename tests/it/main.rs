@@ -5,6 +5,7 @@
 mod augmentation;
 mod backends;
 mod browser;
+mod classes;
 mod command_line;
 mod common;
 mod config;

@@ -43,8 +43,8 @@ pub fn images(kind: usize, count: usize, seed: u64) -> Vec<f32> {
     }
 }
 
-pub fn labels(count: usize, classes: usize) -> Vec<i32> {
-    (0..count).map(|i| (i * 7 % classes) as i32).collect()
+pub fn labels(count: usize, classes: usize) -> Vec<u8> {
+    (0..count).map(|i| (i * 7 % classes) as u8).collect()
 }
 
 pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
@@ -91,7 +91,7 @@ fn textbook_step(net: &LeNet5, images: &[f32]) -> Step {
         .zip(labels(count, net.classes()))
         .map(|(image, label)| {
             let image: Vec<f64> = image.iter().map(|v| f64::from(*v)).collect();
-            forward_backward(&layers, &image, label as usize, &mut gradient)
+            forward_backward(&layers, &image, label.into(), &mut gradient)
         })
         .collect();
     let transposed = |layer: &Layer| {

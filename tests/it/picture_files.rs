@@ -130,7 +130,7 @@ fn a_picture_comes_from_standard_input() {
     assert!(code == 0 && output.starts_with("-  7 ") && error.is_empty(), "{output}{error}");
     let (code, output, _) = predict(&[arg(full_run().0.path()), "tests/pictures/3.png", "-", "--json"], &picture);
     let entries: Value = serde_json::from_str(&output).unwrap();
-    assert_eq!((code, &entries[0]["digit"], &entries[1]["digit"]), (0, &Value::from(3), &Value::from(7)));
+    assert_eq!((code, &entries[0]["index"], &entries[1]["index"]), (0, &Value::from(3), &Value::from(7)));
     assert_eq!(entries[1]["path"], "-");
     let (code, output, error) = predict(&["-"], b"");
     assert_eq!((code, output.as_str()), (1, ""));

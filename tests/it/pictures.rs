@@ -211,7 +211,7 @@ fn accuracy_in(light: impl Fn(u32, u32, f32) -> f32) -> f64 {
         let reading = reading(&trained, &DynamicImage::ImageLuma8(page)).unwrap();
         let bounds = reading.bounds;
         assert!(bounds.left + bounds.width <= 280 && bounds.top + bounds.height <= 220, "{bounds:?}");
-        reading.digit == usize::from(set.label(index))
+        reading.class == usize::from(set.label(index))
     });
     correct.count() as f64 / 60.0
 }
@@ -272,7 +272,7 @@ fn drawn_digits_are_read() {
     assert_eq!(paths.len(), 10);
     for (digit, prediction) in trained.predict(&paths).unwrap().into_iter().enumerate() {
         let prediction = prediction.unwrap();
-        assert!(prediction.digit == digit && prediction.probability > 0.5, "{prediction:?}");
+        assert!(prediction.index == digit && prediction.probability > 0.5, "{prediction:?}");
     }
 }
 

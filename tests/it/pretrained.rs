@@ -3,7 +3,7 @@
 use lenet::{
     artifacts::{PRETRAINED, RunDir},
     card::Card,
-    data::CLASSES,
+    data::digits,
     evaluation::Evaluation,
     inference::{Prediction, Trained},
 };
@@ -32,7 +32,7 @@ fn the_shipped_net_is_as_accurate_as_its_report_says() {
 fn the_shipped_config_is_one_of_those_in_the_repository() {
     let shipped = RunDir::open(Path::new(PRETRAINED)).unwrap().read_config().unwrap();
     let config = lenet::config::Config::load(&project("configs/pretrained.toml"), &[]).unwrap();
-    assert_eq!(shipped.differences(&config).unwrap(), []);
+    assert_eq!(shipped.differences(&config.with_classes(&digits())).unwrap(), []);
 }
 
 #[test]
@@ -50,12 +50,12 @@ fn a_newcomer_reads_a_picture_without_training() {
     let (code, output, error) = run(&["predict", arg(&seven), "--json"]);
     assert_eq!(code, 0, "{error}");
     let predictions: Vec<Value> = serde_json::from_str(&output).unwrap();
-    assert_eq!((predictions.len(), &predictions[0]["digit"]), (1, &Value::from(7)));
+    assert_eq!((predictions.len(), &predictions[0]["class"]), (1, &Value::from("7")));
     let (_, named, _) = run(&["predict", "pretrained", arg(&seven), "--json"]);
     assert_eq!(named, output);
     let trained = Trained::load(Path::new(PRETRAINED), None).unwrap();
     let prediction: &Prediction = &trained.predict(&[seven]).unwrap().remove(0).unwrap();
-    assert_eq!((prediction.digit, prediction.ranking.len()), (7, CLASSES));
+    assert_eq!((prediction.index, prediction.ranking.len()), (7, 10));
 }
 
 #[test]

@@ -42,29 +42,23 @@ pub fn sum_of_matmul_nt<'a, S: Simd, const N: usize, const K: usize, const O: us
 ) {
     assert!(outputs <= O * LANES && outputs.is_multiple_of(4));
     // Four rows of `w` stay in the first-level cache while all of `x` passes by.
-    for column in (0..outputs).step_by(4) {
-        let (mut out, mut image) = (&mut *out, 0);
+    for group in 0..outputs / 4 {
+        let (mut out, mut done) = (&mut *out, 0);
         if F32x16::<S, N>::REGISTERS >= 32 {
             let tiles;
             (tiles, out) = out.as_chunks_mut::<4>();
-            for out in tiles {
-                let pairs = pairs.clone().map(|(x, w)| (tile::<4, K>(x, image), tile::<4, K>(w, column)));
-                nt_tile::<S, N, 4, K, O>(out, column, pairs);
-                image += 4;
+            done = tiles.len() * 4;
+            for (tile, out) in tiles.iter_mut().enumerate() {
+                let pairs = pairs.clone().map(|(x, w)| (&x.as_chunks().0[tile], &w.as_chunks().0[group]));
+                nt_tile::<S, N, 4, K, O>(out, group * 4, pairs);
             }
         }
-        for out in out.as_chunks_mut::<1>().0 {
-            let pairs = pairs.clone().map(|(x, w)| (tile::<1, K>(x, image), tile::<4, K>(w, column)));
-            nt_tile::<S, N, 1, K, O>(out, column, pairs);
-            image += 1;
+        for (image, out) in out.as_chunks_mut().0.iter_mut().enumerate() {
+            let image = done + image;
+            let pairs = pairs.clone().map(|(x, w)| (&x.as_chunks().0[image], &w.as_chunks().0[group]));
+            nt_tile::<S, N, 1, K, O>(out, group * 4, pairs);
         }
     }
-}
-
-/// Some rows from `first` on.
-#[inline(always)]
-fn tile<const ROWS: usize, const K: usize>(rows: &[Row<K>], first: usize) -> &[Row<K>; ROWS] {
-    &rows[first..].as_chunks().0[0]
 }
 
 #[inline(always)]
