@@ -9,8 +9,10 @@ use crate::data::{IMAGE_SIDE, PIXELS};
 const FINENESS: usize = 5;
 /// Pixels around an image of MNIST into which a turned digit may reach.
 const MARGIN: f32 = 4.0;
-/// What is above this level is thinned: low enough to keep strokes in one piece, high enough to keep loops open.
-const THINNING_LEVEL: f32 = 0.4;
+/// What is above one of these levels is thinned: a low one keeps strokes in one piece, a high one keeps loops open.
+const THINNING_LEVELS: [f32; 5] = [0.4, 0.4, 0.5, 0.6, 0.7];
+/// A loop has at least this area, in pixels of MNIST: what is smaller is a hollow of a stroke.
+const LOOP: f32 = 0.3;
 /// Strokes are made as bright as the brightest pixel within this distance, in pixels of MNIST, ...
 const NEARBY: usize = 2;
 /// ... but what is paler than this fraction of the image's maximum stays pale: it is an edge.
@@ -19,6 +21,10 @@ const PALE: f32 = 0.35;
 const VISIBLE: u8 = 40;
 /// What has less than this fraction of the ink is a speck, and is left out.
 const SPECK: f32 = 0.05;
+/// What is wider than this, in pixels of MNIST, is no stroke but a filled loop. MNIST's strokes are up to 4.1 wide (measured).
+const WIDEST: f32 = 5.2;
+/// A digit with a filled loop would lose it in a fine pen: it is drawn with a broad one of this level.
+const FILLED_LEVEL: f32 = 0.5;
 
 /// How a digit is redrawn.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +40,10 @@ pub(super) fn digit(pixels: &[u8; PIXELS], pen: Pen, angle: f32, size: f32) -> C
     let source = Source { values: evened(pixels), angle };
     match pen {
         Pen::Broad(level) => source.broad(level, size),
-        Pen::Fine(width) => stroked(&source.skeleton(), width, size),
+        Pen::Fine(width) => match source.skeleton() {
+            Some(lines) => stroked(&lines, width, size),
+            None => source.broad(FILLED_LEVEL, size),
+        },
     }
 }
 
@@ -85,21 +94,12 @@ fn evened(pixels: &[u8; PIXELS]) -> Vec<f32> {
 
 fn without_specks(pixels: &[u8; PIXELS]) -> [u8; PIXELS] {
     let ink = |members: &[usize]| members.iter().map(|i| f32::from(pixels[*i])).sum::<f32>();
-    let mut left: Vec<usize> = (0..PIXELS).filter(|i| pixels[*i] >= VISIBLE).collect();
-    let enough = SPECK * ink(&left);
+    let visible = pixels.map(|pixel| pixel >= VISIBLE).to_vec();
+    let components = components(visible, IMAGE_SIDE, touches);
+    let enough = SPECK * components.iter().map(|component| ink(component)).sum::<f32>();
     let mut clean = *pixels;
-    while let Some(first) = left.pop() {
-        let (mut component, mut next) = (vec![first], 0);
-        while next < component.len() {
-            let at = component[next];
-            component.extend(left.extract_if(.., |i| touches(*i, at, IMAGE_SIDE)));
-            next += 1;
-        }
-        if ink(&component) < enough {
-            for i in component {
-                clean[i] = 0;
-            }
-        }
+    for i in components.iter().filter(|component| ink(component) < enough).flatten() {
+        clean[*i] = 0;
     }
     clean
 }
@@ -163,12 +163,15 @@ impl Source {
         })
     }
 
-    /// The middle of the strokes, as short lines.
-    fn skeleton(&self) -> Vec<[Point; 2]> {
+    /// The middle of the strokes, as short lines; `None` if they are too wide to have one.
+    fn skeleton(&self) -> Option<Vec<[Point; 2]>> {
         let (grid, side) = self.grid();
-        let level = THINNING_LEVEL * grid.iter().copied().fold(0.0, f32::max);
-        let mut ink: Vec<bool> = grid.iter().map(|value| *value > level).collect();
-        thin(&mut ink, side);
+        let mut ink = with_open_loops(&grid, side);
+        // A round takes a pixel of the grid from each side.
+        let width = (2 * thin(&mut ink, side)) as f32 / FINENESS as f32;
+        if width > WIDEST {
+            return None;
+        }
         let members: Vec<usize> = (0..ink.len()).filter(|i| ink[*i]).collect();
         let neighbours: Vec<Vec<usize>> = members
             .iter()
@@ -191,8 +194,45 @@ impl Source {
             let ends: Vec<usize> = near.iter().copied().filter(|n| *n > i).chain(alone).collect();
             ends.into_iter().map(|end| [points[i], points[end]]).collect::<Vec<_>>()
         };
-        neighbours.iter().enumerate().flat_map(line).collect()
+        Some(neighbours.iter().enumerate().flat_map(line).collect())
     }
+}
+
+/// What is above a level: the lowest one with the most loops among those that leave the strokes in the fewest pieces.
+fn with_open_loops(grid: &[f32], side: usize) -> Vec<bool> {
+    let brightest = grid.iter().copied().fold(0.0, f32::max);
+    let above = |level: f32| grid.iter().map(|value| *value > level * brightest).collect::<Vec<_>>();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few pixels")]
+    let smallest = (LOOP * (FINENESS * FINENESS) as f32) as usize;
+    let shape = |ink: &Vec<bool>| {
+        let pieces = components(ink.clone(), side, touches).len();
+        let paper = components(ink.iter().map(|inked| !inked).collect(), side, adjoins);
+        (pieces, std::cmp::Reverse(paper.iter().filter(|loop_| loop_.len() >= smallest).count()))
+    };
+    THINNING_LEVELS.map(above).into_iter().min_by_key(shape).unwrap_or_default()
+}
+
+/// The connected components of what is inside, as indices of a grid.
+fn components(mut inside: Vec<bool>, side: usize, connects: fn(usize, usize, usize) -> bool) -> Vec<Vec<usize>> {
+    let mut components = Vec::new();
+    for first in 0..inside.len() {
+        if !std::mem::take(&mut inside[first]) {
+            continue;
+        }
+        let (mut component, mut next) = (vec![first], 0);
+        while let Some(at) = component.get(next).copied() {
+            let rows = [at.wrapping_sub(side), at, at + side];
+            for near in rows.into_iter().flat_map(|row| [row.wrapping_sub(1), row, row.wrapping_add(1)]) {
+                if inside.get(near) == Some(&true) && connects(near, at, side) {
+                    inside[near] = false;
+                    component.push(near);
+                }
+            }
+            next += 1;
+        }
+        components.push(component);
+    }
+    components
 }
 
 /// The weights of the four nearest samples in a uniform cubic B-spline, for a point at `t` between the middle two.
@@ -206,13 +246,20 @@ fn touches(a: usize, b: usize, side: usize) -> bool {
     a != b && (a % side).abs_diff(b % side) <= 1 && (a / side).abs_diff(b / side) <= 1
 }
 
-/// Thins shapes to lines of one pixel's width without breaking them. No shape may touch the grid's edge.
+fn adjoins(a: usize, b: usize, side: usize) -> bool {
+    touches(a, b, side) && (a % side == b % side || a / side == b / side)
+}
+
+/// Thins shapes to lines of one pixel's width without breaking them, and returns in how many rounds. No shape may touch the
+/// grid's edge.
 ///
 /// Source: Zhang and Suen, "A fast parallel algorithm for thinning digital patterns", 1984.
-fn thin(ink: &mut [bool], side: usize) {
+fn thin(ink: &mut [bool], side: usize) -> usize {
+    let mut rounds = 0;
     let mut changed = true;
     while changed {
         changed = false;
+        rounds += 1;
         for pass in 0..2 {
             let goes = |i: &usize| {
                 let up = i - side;
@@ -234,5 +281,30 @@ fn thin(ink: &mut [bool], side: usize) {
                 ink[i] = false;
             }
         }
+    }
+    rounds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ring of 10 by 10 pixels, 3 wide, with this brightness inside.
+    fn ring(inside: u8) -> [u8; PIXELS] {
+        std::array::from_fn(|i| {
+            let [x, y] = [i % IMAGE_SIDE, i / IMAGE_SIDE];
+            let within = |low: usize, high: usize| (low..high).contains(&x) && (low..high).contains(&y);
+            if within(12, 16) { inside } else { 255 * u8::from(within(9, 19)) }
+        })
+    }
+
+    #[test]
+    fn a_fine_pen_keeps_a_loop_or_leaves_the_digit_broad() {
+        // Where the ring's middle is: empty if the loop is open.
+        let middle = |inside: u8| {
+            let drawn = digit(&ring(inside), Pen::Fine(0.05), 0.0, 100.0);
+            drawn.get_pixel(drawn.width() / 2, drawn.height() / 2)[0]
+        };
+        assert_eq!([0, 120, 255].map(middle), [0.0, 0.0, 1.0]);
     }
 }
