@@ -19,6 +19,7 @@ use crate::{
     reading::{Reading, read},
     refusal::refusal,
     report::Status,
+    thresholds::Verdict,
 };
 
 /// A trained net, and the settings that it was trained with.
@@ -183,7 +184,7 @@ impl Trained {
         let reading = self.read(&picture)?;
         let path = path.to_owned();
         Ok(match reading {
-            Some(reading) if reading.probability >= self.card.thresholds.no_digit => {
+            Some(reading) if self.card.thresholds.verdict(Some(&reading)) != Verdict::Refused => {
                 Ok(Prediction::new(path, &reading, &self.card))
             }
             other => Err(Error::Picture { path, reason: refusal(&picture, other.as_ref(), &self.card) }),

@@ -38,6 +38,8 @@ pub struct Reading {
     pub image: [u8; PIXELS],
     /// Where it is in the picture, in the picture's pixels.
     pub bounds: Bounds,
+    /// Whether the picture is an image in MNIST's format. It shows a digit, however unsure the net is.
+    pub is_framed: bool,
 }
 
 /// Reads a picture; `None` if it shows nothing.
@@ -82,8 +84,9 @@ fn decide(candidates: &[Candidate], logits: &[&[f32]]) -> Option<Reading> {
     }
     let class = argmax(&probabilities);
     let best = (0..candidates.len()).max_by(|a, b| votes[*a][class].total_cmp(&votes[*b][class]))?;
-    let Candidate { image, bounds, .. } = candidates[best];
-    Some(Reading { class, probability: probabilities[class], probabilities, energy: energies[best], image, bounds })
+    let Candidate { image, bounds, is_framed, .. } = candidates[best];
+    let (probability, energy) = (probabilities[class], energies[best]);
+    Some(Reading { class, probability, probabilities, energy, image, bounds, is_framed })
 }
 
 /// ln Σ exp(logit).
@@ -98,7 +101,7 @@ mod tests {
 
     fn candidate(is_plain: bool) -> Candidate {
         let bounds = Bounds { left: 0, top: 0, width: 1, height: 1 };
-        Candidate { image: [0; PIXELS], bounds, prior: 1.0, is_plain }
+        Candidate { image: [0; PIXELS], bounds, prior: 1.0, is_plain, is_framed: false }
     }
 
     /// Logits for a digit that is `lead` ahead of the others.

@@ -41,6 +41,8 @@ pub struct Candidate {
     pub prior: f32,
     /// Whether it is the plain one: the whole picture against its border's shade. It is the first, if there is one.
     pub is_plain: bool,
+    /// Whether the picture is an image in MNIST's format, which stays as it is.
+    pub is_framed: bool,
 }
 
 /// The plain candidate alone; `None` if the picture is a single shade all over.
@@ -164,11 +166,13 @@ impl Collection {
         let components = Components::of(foreground);
         let digit = all(&components.list);
         let bounds = bounds(&components.list, &digit).unwrap_or(foreground.bounds());
+        let framed = framed_already(foreground);
         Candidate {
-            image: framed_already(foreground).unwrap_or_else(|| frame(&foreground.crop(bounds))),
+            image: framed.unwrap_or_else(|| frame(&foreground.crop(bounds))),
             bounds: bounds.within(view.origin, view.scale, self.size),
             prior: 1.0,
             is_plain: true,
+            is_framed: framed.is_some(),
         }
     }
 
@@ -200,7 +204,7 @@ impl Collection {
         let prior = prior(bounds, view.brightness.bounds());
         let bounds = bounds.within(view.origin, view.scale, self.size);
         for image in [Some(frame(digit)), frame_thickened(digit)].into_iter().flatten() {
-            self.add(Candidate { image, bounds, prior, is_plain: false });
+            self.add(Candidate { image, bounds, prior, is_plain: false, is_framed: false });
         }
     }
 }
