@@ -11,7 +11,7 @@ use crate::{
     scenes::{Kind, kinds, scene},
 };
 
-/// The pictures of each kind by which a net's thresholds are chosen.
+/// The pictures of each kind by which a net's thresholds are chosen: at most so many, and one for every two digits in all.
 const PER_KIND: usize = 100;
 /// How many of a thousand pictures with a digit are refused, and how many are refused or marked as not sure.
 const REFUSED: usize = 2;
@@ -73,8 +73,9 @@ impl Thresholds {
             let (picture, _) = scene(kinds[index % kinds.len()], digits, seed, index / kinds.len());
             Ok(read(&picture)?.map_or(0.0, |reading| reading.probability))
         };
+        let per_kind = (digits.len() / (2 * kinds.len())).clamp(1, PER_KIND);
         let mut probabilities: Vec<f32> =
-            (0..PER_KIND * kinds.len()).into_par_iter().map(probability).collect::<Result<_>>()?;
+            (0..per_kind * kinds.len()).into_par_iter().map(probability).collect::<Result<_>>()?;
         probabilities.sort_unstable_by(f32::total_cmp);
         let below = |per_thousand: usize| probabilities[probabilities.len() * per_thousand / 1000];
         Ok(Self { no_digit: below(REFUSED), sure: below(NOT_SURE) })
@@ -106,7 +107,8 @@ mod tests {
     #[test]
     fn the_chosen_fractions_stay_below() {
         let digit: Vec<u8> = (0..PIXELS).map(|i| if i % 28 == 14 && i > 140 && i < 640 { 255 } else { 0 }).collect();
-        let digits = ImageSet::new(digit, vec![1], digits()).unwrap();
+        let count = 5000;
+        let digits = ImageSet::new(digit.repeat(count), vec![1; count], digits()).unwrap();
         // A reader whose probability is different for each picture.
         let probability = |picture: &DynamicImage| {
             let sum: u64 = picture.as_bytes().iter().map(|byte| u64::from(*byte)).sum();

@@ -234,12 +234,12 @@ fn negatives_come_behind_the_images_of_a_mini_batch() {
 fn a_net_that_has_seen_negatives_is_less_sure_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let sureness = |name: &str, share: f64| {
-        let mut config = smoke(&["data.validation=0", "training.epochs=4"]);
+        let mut config = smoke(&["data.validation=100", "training.epochs=4"]);
         config.data.negatives = share;
         let run = folder.path().join(name);
         let report = train_quietly(&config, &run, Existing::Refuse).unwrap();
         assert!(report.test.unwrap().accuracy > 0.8 && report.epochs[3].train.accuracy <= 1.0);
-        let unseen = lenet::negatives::negatives(&splits().valid.slice(0, 600), 9);
+        let unseen = lenet::negatives::negatives(&splits().valid.slice(0, 300), 9);
         let probabilities = lenet::inference::Trained::load(&run, None).unwrap().probabilities(&unseen).unwrap();
         let largest = probabilities.iter().map(|p| p.iter().copied().fold(0.0, f32::max));
         largest.sum::<f32>() / probabilities.len() as f32
