@@ -50,6 +50,8 @@ pub enum Existing {
     Replace,
     /// Continue it.
     Resume,
+    /// Continue it; without one, start.
+    ResumeOrStart,
 }
 
 /// A run's folder: the resolved `config.toml`, `report.json`, the best epoch's `model.bpk`, and the learner's
@@ -108,12 +110,18 @@ impl RunDir {
         let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::Run(format!("another process is training into {shown}; wait for it, or use --out")));
+                return Err(Error::InUse { path: path.to_owned() });
             }
             Ok(()) => leftovers::clear(path),
             // Some network file systems have no locks: the folder stays unguarded there.
             Err(TryLockError::Error(_)) => {}
         }
+        let existing = match existing {
+            // Another process may have begun it before the lock.
+            Existing::ResumeOrStart if path.join(CONFIG).is_file() => Existing::Resume,
+            Existing::ResumeOrStart => Existing::Refuse,
+            certain => certain,
+        };
         Ok(Self { path: path.to_owned(), existing, pretrained: false, lock: Some(lock) })
     }
 

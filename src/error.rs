@@ -41,9 +41,16 @@ pub enum Error {
     #[error("{0}")]
     Data(String),
 
-    /// A run's folder is missing, incomplete, in use, or already there.
+    /// A run's folder is missing, incomplete, or already there.
     #[error("{0}")]
     Run(String),
+
+    /// Another process, or another job of this one, is training into the run's folder.
+    #[error("another process is training into {}; wait for it, or use --out", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
 
     /// A checkpoint or model file is damaged or holds another net.
     #[error("{}: {reason}", path.display())]

@@ -1,23 +1,21 @@
 //! Many runs of one config: all combinations of some hyperparameters, several seeds, and their comparison.
 
-use std::{
-    num::NonZeroU16,
-    path::{Path, PathBuf},
+mod jobs;
+mod summary;
+
+use std::{num::NonZeroU16, path::PathBuf};
+
+use self::jobs::Planned;
+pub use self::{
+    jobs::Jobs,
+    summary::{PointSummary, Spread},
 };
-
-use burn::train::Interrupter;
-use serde::Serialize;
-
 use crate::{
     Error, Result,
-    artifacts::{Existing, RunDir},
+    artifacts::RunDir,
     config::Config,
-    evaluation::DeadUnits,
     files::write_atomically,
     page::{Chart, Legend, Marks, Run, Series, write_comparison},
-    report::{Report, Status},
-    run::train,
-    training::Progress,
 };
 
 /// A key of the config, and the values to try for it.
@@ -64,72 +62,6 @@ pub struct Point {
     pub runs: Vec<Run>,
 }
 
-/// How a measurement is spread over several runs.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Spread {
-    /// The mean.
-    pub mean: f64,
-    /// The sample standard deviation; 0 for a single value.
-    pub deviation: f64,
-    /// The smallest value.
-    pub min: f64,
-    /// The largest value.
-    pub max: f64,
-}
-
-impl Spread {
-    fn of(values: &[f64]) -> Option<Self> {
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let deviation = if values.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
-        let [min, max] = [f64::min, f64::max].map(|extreme| values.iter().copied().fold(f64::NAN, extreme));
-        (!values.is_empty()).then_some(Self { mean, deviation, min, max })
-    }
-}
-
-/// The results of a [`Point`]. Diverged runs are counted, and excluded from everything else.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PointSummary {
-    /// A value for each hyperparameter.
-    pub values: Vec<String>,
-    /// The number of runs.
-    pub runs: usize,
-    /// The number of diverged runs.
-    pub diverged: usize,
-    /// The best epoch's accuracy on the validation set, 0 to 1.
-    pub valid_accuracy: Option<Spread>,
-    /// The accuracy on the test set, 0 to 1.
-    pub test_accuracy: Option<Spread>,
-    /// The training loss of the last epoch.
-    pub train_loss: Option<Spread>,
-    /// The fraction of C5's and F6's units that are dead, 0 to 1.
-    pub dead_units: Option<Spread>,
-    /// The time that training and validation took, in seconds.
-    pub seconds: Option<Spread>,
-}
-
-impl Point {
-    /// Summarizes the runs.
-    #[must_use]
-    pub fn summary(&self) -> PointSummary {
-        let spread = |of: &dyn Fn(&Report) -> Option<f64>| {
-            let whole = self.runs.iter().map(|run| &run.report).filter(|report| report.status == Status::Complete);
-            Spread::of(&whole.filter_map(of).collect::<Vec<_>>())
-        };
-        PointSummary {
-            values: self.values.clone(),
-            runs: self.runs.len(),
-            diverged: self.runs.iter().filter(|run| run.report.status == Status::Diverged).count(),
-            valid_accuracy: spread(&|r| Some(r.epochs.get(r.best_epoch? - 1)?.valid?.accuracy)),
-            test_accuracy: spread(&|r| Some(r.test.as_ref()?.accuracy)),
-            train_loss: spread(&|r| Some(r.epochs.last()?.train.loss)),
-            dead_units: spread(&|r| r.dead_units.map(DeadUnits::dense)),
-            seconds: spread(&|r| Some(r.seconds)),
-        }
-    }
-}
-
 /// The runs of a sweep, to be trained.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -154,39 +86,42 @@ pub struct Sweep {
     pub page: PathBuf,
 }
 
-/// The name of a run, and its config.
-type Planned = (String, Config);
+/// A combination of values, and the names and configs of its runs.
+type Choice = (Vec<String>, Vec<(String, Config)>);
 
 impl Plan {
-    /// Trains a run for each combination of values and each seed, except those that are complete already, and writes
-    /// `sweep.html` and `sweep.json`. `tell` is called with a message before each run.
+    /// Trains a run for each combination of values and each seed, except those that are complete already or that another
+    /// process trains, and writes `sweep.html` and `sweep.json`. Several processes may do so at the same time, on machines
+    /// that share the folder. `tell` is called with a message before each run.
+    ///
+    /// `None` if other processes still train some of the runs: the last of them to end writes the files.
     ///
     /// # Errors
     /// A value is not valid, a run fails in another way than by diverging, or the sweep was interrupted. The same call
     /// continues it.
-    pub fn run(&self, progress: Progress, interrupter: &Interrupter, tell: &dyn Fn(&str)) -> Result<Sweep> {
-        let plan = self.choices()?;
-        let total: usize = plan.iter().map(|(_, runs)| runs.len()).sum();
-        let mut done = 0;
-        let mut points = Vec::new();
-        for (values, planned) in plan {
-            let mut runs = Vec::new();
-            for (name, config) in planned {
-                tell(&format!("run {} of {total}: {name}", done + 1));
-                let path = self.folder.join(name.replace(['/', '\\'], "_"));
-                run(&config, &path, progress, interrupter).map_err(|error| match error {
-                    Error::Interrupted(_) => Error::Interrupted(format!(
-                        "interrupted: {done} of {total} runs are done; run the same command to continue"
-                    )),
-                    other => other,
-                })?;
-                runs.push(Run { name, colour: points.len(), ..Run::read(&RunDir::open(&path)?)? });
-                done += 1;
-            }
-            points.push(Point { values, runs });
+    pub fn run(&self, jobs: &Jobs, tell: &(dyn Fn(&str) + Sync)) -> Result<Option<Sweep>> {
+        let choices = self.choices()?;
+        let path = |name: &str| self.folder.join(name.replace(['/', '\\'], "_"));
+        let planned = choices.iter().flat_map(|(_, runs)| runs);
+        let runs = planned.map(|(name, config)| Planned { name: name.clone(), path: path(name), config }).collect();
+        if !jobs.train(runs, tell)? {
+            return Ok(None);
         }
+        let mut points: Vec<Point> = Vec::new();
+        for (values, named) in &choices {
+            // Runs that differ only in their seed share a colour.
+            let colour = points.len();
+            let read = |(name, _): &(String, Config)| {
+                Ok(Run { name: name.clone(), colour, ..Run::read(&RunDir::open(&path(name))?)? })
+            };
+            points.push(Point { values: values.clone(), runs: named.iter().map(read).collect::<Result<_>>()? });
+        }
+        self.write(points).map(Some)
+    }
+
+    /// Writes the files that compare the runs.
+    fn write(&self, points: Vec<Point>) -> Result<Sweep> {
         let page = self.folder.join("sweep.html");
-        // Runs that differ only in their seed share a colour.
         let all: Vec<Run> = points.iter().flat_map(|point| point.runs.clone()).collect();
         let keys = self.grid.iter().map(|parameter| parameter.key.as_str()).collect::<Vec<_>>().join(", ");
         let title = if keys.is_empty() { "seed".to_owned() } else { keys };
@@ -199,7 +134,7 @@ impl Plan {
     }
 
     /// All combinations of values with their runs. Every config is checked before the first run is trained.
-    fn choices(&self) -> Result<Vec<(Vec<String>, Vec<Planned>)>> {
+    fn choices(&self) -> Result<Vec<Choice>> {
         let grid = &self.grid;
         let mut choices: Vec<Vec<String>> = vec![Vec::new()];
         for parameter in grid {
@@ -225,28 +160,6 @@ impl Plan {
             Ok((choice, planned))
         };
         choices.into_iter().map(runs).collect()
-    }
-}
-
-/// Trains a run, unless it is complete already.
-fn run(config: &Config, path: &Path, progress: Progress, interrupter: &Interrupter) -> Result<()> {
-    let existing = if RunDir::open(path).is_ok() { Existing::Resume } else { Existing::Refuse };
-    if existing == Existing::Resume {
-        let there = Run::read(&RunDir::open(path)?);
-        // It would only diverge again.
-        let same = |run: &Run| run.config == config.with_absolute_folder().with_classes(&run.config.data.classes);
-        if there.is_ok_and(|run| same(&run) && run.report.status == Status::Diverged) {
-            return Ok(());
-        }
-    }
-    match train(config, path, existing, progress, interrupter) {
-        Ok(_) => Ok(()),
-        Err(Error::Diverged { .. }) => {
-            // The diverging run was stopped through it; the next one must not be.
-            interrupter.reset();
-            Ok(())
-        }
-        Err(error) => Err(error),
     }
 }
 
@@ -283,13 +196,5 @@ mod tests {
         for wrong in ["seed", "seed=", "=1", "seed=1,,2", "seed=1,1"] {
             assert_eq!(Hyperparameter::parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_spread_has_the_sample_deviation() {
-        assert_eq!(Spread::of(&[]), None);
-        assert_eq!(Spread::of(&[2.0]), Some(Spread { mean: 2.0, deviation: 0.0, min: 2.0, max: 2.0 }));
-        let two = Spread { mean: 2.0, deviation: 2.0_f64.sqrt(), min: 1.0, max: 3.0 };
-        assert_eq!(Spread::of(&[1.0, 3.0]), Some(two));
     }
 }

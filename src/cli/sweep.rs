@@ -2,15 +2,17 @@
 
 use std::{
     fmt::Write,
-    num::NonZeroU16,
+    num::{NonZeroU16, NonZeroUsize},
     path::{Path, PathBuf},
 };
 
 use super::{print, print_json, signals::stop_on_signal};
 use crate::{
-    Result,
+    Error, Result,
+    backend::{is_host, select},
+    config::Config,
     report::percent,
-    sweep::{Hyperparameter, Plan, Point, PointSummary, Spread},
+    sweep::{Hyperparameter, Jobs, Plan, Point, PointSummary, Spread},
     terminal::say,
     training::Progress,
 };
@@ -31,6 +33,10 @@ pub(super) struct SweepArgs {
     /// The folder for all runs [default: artifacts/ followed by the config's name and -sweep]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Train so many runs at once, each with its share of the cores [default: as many as there are cores, or 1 on a GPU
+    /// or with --progress]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
     /// How to show each run's progress
     #[arg(long, value_enum, default_value = "none")]
     progress: Progress,
@@ -43,13 +49,39 @@ impl SweepArgs {
     pub(super) fn run(self) -> Result<()> {
         let grid = self.over.iter().map(|over| Hyperparameter::parse(over)).collect::<Result<Vec<_>>>()?;
         let stem = self.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let count = self.jobs()?;
         let folder = self.out.unwrap_or_else(|| Path::new("artifacts").join(format!("{stem}-sweep")));
         let interrupter = stop_on_signal(self.progress)?;
-        let (config, overrides, seeds) = (self.config, self.overrides, self.seeds);
+        let (config, overrides, seeds, progress) = (self.config, self.overrides, self.seeds, self.progress);
         let plan = Plan { config, overrides, grid, seeds, folder };
-        let sweep = plan.run(self.progress, &interrupter, &|line| say(line))?;
+        let Some(sweep) = plan.run(&Jobs { count, progress, interrupter }, &|line| say(line))? else {
+            say(
+                "other processes still train some of the runs: the last one to end prints the table. If one is stopped, run the \
+                 same command again",
+            );
+            return Ok(());
+        };
         let summaries: Vec<_> = sweep.points.iter().map(Point::summary).collect();
         if self.json { print_json(&summaries) } else { print(&table(&plan.grid, &summaries, &sweep.page)) }
+    }
+}
+
+impl SweepArgs {
+    /// How many runs to train at once.
+    fn jobs(&self) -> Result<NonZeroUsize> {
+        let one = NonZeroUsize::MIN;
+        match self.jobs {
+            Some(jobs) if jobs > one && self.progress != Progress::None => {
+                Err(Error::Usage("--progress shows one run at a time: leave it out, or set --jobs 1".into()))
+            }
+            Some(jobs) => Ok(jobs),
+            None if self.progress != Progress::None => Ok(one),
+            None => {
+                let device = select(&Config::load(&self.config, &self.overrides)?.backend)?.device;
+                let cores = NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(one);
+                Ok(if is_host(&device) { cores } else { one })
+            }
+        }
     }
 }
 

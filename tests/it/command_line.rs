@@ -234,7 +234,7 @@ fn wait_for_epochs(folder: &Path, epochs: usize) {
     }
 }
 
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 

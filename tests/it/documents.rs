@@ -129,3 +129,17 @@ fn the_documented_config_is_every_key_with_its_default() {
 fn the_readmes_config_is_the_shipped_one() {
     assert_eq!(first_toml("README.md").0, Config::load(Path::new(&project("configs/lenet.toml")), &[]).unwrap());
 }
+
+#[cfg(unix)]
+#[test]
+fn shell_scripts_can_be_parsed() {
+    let mut count = 0;
+    for (document, text) in documents() {
+        for script in blocks(&text, &["sh", "bash"]) {
+            let checked = std::process::Command::new("bash").args(["-n", "-c", script]).output().unwrap();
+            assert!(checked.status.success(), "{}: {}", document.display(), String::from_utf8_lossy(&checked.stderr));
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count}");
+}

@@ -19,5 +19,6 @@ mod page;
 mod picture_files;
 mod pictures;
 mod pretrained;
+mod sweeps;
 mod textbook;
 mod training;
