@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The key of the card, as JSON, in a record's metadata.
-const KEY: &str = "lenet";
+pub(crate) const KEY: &str = "lenet";
 /// How MNIST's digits are framed: 20 pixels high or wide, the centre of mass in the middle of 28x28 pixels.
 const DIGIT: &str = "digit";
 /// The name of the data set if `data.folder` names none.
@@ -108,7 +108,14 @@ impl Card {
     /// It is not a record, or its card cannot be understood.
     pub fn read(record: &[u8], path: &Path) -> Result<Option<Self>> {
         let reader = open(record.to_vec(), path)?;
-        let Some(text) = reader.metadata().get(KEY) else { return Ok(None) };
+        reader.metadata().get(KEY).map(|text| Self::parse(text, path)).transpose()
+    }
+
+    /// The card that a text in a file says, as JSON. Messages name the file by `path`.
+    ///
+    /// # Errors
+    /// It cannot be understood.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self> {
         let fault = |what: String| Error::Record {
             path: path.to_owned(),
             reason: format!("says what this version of lenet does not understand ({what}); read it with a newer one"),
@@ -124,7 +131,7 @@ impl Card {
         if ![sure, no_digit].iter().all(|limit| (0.0..=1.0).contains(limit)) {
             return Err(fault(format!("thresholds {sure} and {no_digit}, which are not 0 to 1")));
         }
-        Ok(Some(card))
+        Ok(card)
     }
 
     /// The same record with this card. Equal parameters and equal cards give equal bytes: Burn's parameter ids, which are

@@ -49,10 +49,10 @@ enum Command {
     Evaluate(EvaluateArgs),
     /// Classify pictures of digits with a trained net
     Predict(PredictArgs),
-    /// Write a net as a page to draw on
-    Export(ExportArgs),
     /// Write the page of a run, or a page that compares several runs
     Report(ReportArgs),
+    /// Write a trained net as a page to draw on, or for other programs: HTML, ONNX, safetensors or PyTorch
+    Export(ExportArgs),
     /// Train with several seeds or all combinations of some hyperparameters, and compare the runs
     Sweep(SweepArgs),
     /// Write a page that shows training images beside the variants that a config's augmentation makes
@@ -77,8 +77,8 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Predict(args) => args.run(),
-            Command::Export(args) => args.run(),
             Command::Report(args) => args.run(),
+            Command::Export(args) => args.run(),
             Command::Sweep(args) => args.run(),
             Command::Augment(args) => args.run(),
             Command::Bench(args) => args.run(),
@@ -92,7 +92,7 @@ fn load(run: &Path, backend: Option<&str>) -> Result<Trained> {
     let trained = Trained::load(run, backend)?;
     let run = run.display();
     match trained.origin {
-        Origin::Run | Origin::Card => {}
+        Origin::Run | Origin::Imported | Origin::Card => {}
         Origin::Unfinished => say(format!(
             "{run} is not trained to its end: this is its best epoch so far, epoch {}. `lenet train CONFIG --resume` goes on",
             trained.card.epoch.unwrap_or_default()

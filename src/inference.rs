@@ -14,6 +14,7 @@ use crate::{
     card::Card,
     config::Config,
     data::{PIXELS, images_tensor, listed, numbered},
+    files::sha256,
     model::{LeNet5, recorded_classes, rows},
     picture::{Bounds, open},
     reading::{Reading, read},
@@ -35,6 +36,8 @@ pub struct Trained {
     pub config: Config,
     /// Where all this is known from.
     pub origin: Origin,
+    /// SHA-256 of the record.
+    pub model_sha256: String,
 }
 
 /// Where it is known from how a net was trained.
@@ -44,10 +47,19 @@ pub enum Origin {
     Run,
     /// From its run's folder, where training has not come to its end; the net is that of the best epoch so far.
     Unfinished,
+    /// From its run's folder too, but another program trained it.
+    Imported,
     /// From its record's card.
     Card,
     /// Nowhere: the record is alone, and older than cards. The defaults are taken.
     Unknown,
+}
+
+impl Origin {
+    /// Whether it is a run's folder.
+    pub(crate) fn is_run(self) -> bool {
+        matches!(self, Self::Run | Self::Unfinished | Self::Imported)
+    }
 }
 
 impl Trained {
@@ -79,7 +91,8 @@ impl Trained {
             Some(card) => card,
             None => Card::new(&config, &report)?,
         };
-        Self::new(record, &path, card, config, Origin::Run, backend)
+        let origin = if report.imported_from.is_some() { Origin::Imported } else { Origin::Run };
+        Self::new(record, &path, card, config, origin, backend)
     }
 
     fn load_record(path: &Path, backend: Option<&str>) -> Result<Self> {
@@ -115,6 +128,7 @@ impl Trained {
         backend: Option<&str>,
     ) -> Result<Self> {
         let device = select(backend.unwrap_or(&config.backend))?.device;
+        let model_sha256 = sha256(&record);
         let net = LeNet5::from_record(record, path, &device)?.with_operators(config.operators);
         let fault = |reason: String| Err(Error::Record { path: path.to_owned(), reason });
         let (found, named) = (&card.classes, &config.data.classes);
@@ -136,7 +150,7 @@ impl Trained {
                 listed(found)
             ));
         }
-        Ok(Self { net, device, card, config, origin })
+        Ok(Self { net, device, card, config, origin, model_sha256 })
     }
 
     /// The names of the classes, by their index.

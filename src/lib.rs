@@ -22,6 +22,8 @@
 //! - [`reading`]: the net decides between them; [`thresholds`]: when it is sure; `refusal`: what is said of a picture
 //!   without a digit.
 //! - [`inference`]: from a trained run and pictures to digits.
+//! - [`state_dict`]: a net's parameters as PyTorch has them.
+//! - [`export`]: a trained net in the formats of other programs.
 //! - [`negatives`]: images without a digit, to train with.
 //! - [`page`]: a run, a comparison of several, or the net itself, as an HTML page.
 //! - [`run`]: a whole run: prepare, train, test, write the page.
@@ -41,6 +43,7 @@ pub mod config;
 pub mod data;
 mod error;
 pub mod evaluation;
+pub mod export;
 mod files;
 mod formats;
 mod fused;
@@ -58,6 +61,7 @@ mod refusal;
 pub mod report;
 pub mod run;
 pub mod scenes;
+pub mod state_dict;
 pub mod sweep;
 pub mod terminal;
 mod threads;

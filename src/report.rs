@@ -54,6 +54,21 @@ pub struct Report {
     /// SHA-256 of all pixels and labels, if they are not MNIST's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_sha256: Option<String>,
+    /// The file of another program that the parameters are from, if they were not trained here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<Source>,
+    /// The run whose parameters training began with, if they were not random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_from: Option<Source>,
+}
+
+/// Where parameters come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The file or the run, as it was named.
+    pub path: String,
+    /// SHA-256 of the file, or of the run's `model.bpk`.
+    pub sha256: String,
 }
 
 /// The state of a run.
@@ -143,6 +158,8 @@ impl Report {
             thresholds: None,
             model_sha256: None,
             data_sha256: None,
+            imported_from: None,
+            started_from: None,
         }
     }
 

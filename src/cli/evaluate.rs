@@ -58,7 +58,14 @@ enum Split {
 impl EvaluateArgs {
     pub(super) fn run(self) -> Result<()> {
         let trained = load(&self.run, self.backend.as_deref())?;
-        let in_run = matches!(trained.origin, Origin::Run | Origin::Unfinished);
+        if trained.origin == Origin::Imported && !matches!(self.split, Split::Test) {
+            return Err(Error::Run(format!(
+                "{} was trained by another program, so it is unknown which images it learned from; measure it without \
+                 --split, on the test set",
+                self.run.display()
+            )));
+        }
+        let in_run = trained.origin.is_run();
         if !in_run && !matches!(self.split, Split::Test) {
             return Err(Error::Run(format!(
                 "{} is not in a run's folder, so it is unknown which images it learned from; give the run's \

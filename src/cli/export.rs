@@ -8,8 +8,9 @@ use crate::{
     artifacts::RunDir,
     card::MNIST,
     data::Splits,
+    export::{Format, Input, Net},
     files::write_atomically,
-    inference::{Origin, Trained},
+    inference::Trained,
     page::{About, demo},
     terminal::say,
 };
@@ -18,19 +19,40 @@ use crate::{
 pub(super) struct ExportArgs {
     /// The run's folder, a model.bpk, or `pretrained`, the net that comes with lenet
     run: PathBuf,
-    /// The file to write, or to replace: .html, the net as a page to draw on
+    /// The file to write, or to replace: .html, the net as a page to draw on; .onnx, .safetensors or .pt for other programs
     file: PathBuf,
+    /// What an ONNX file takes
+    #[arg(long, value_enum)]
+    input: Option<Input>,
+    /// What others may use the net under, such as MIT or CC-BY-4.0, in a file for other programs [default: MIT for
+    /// `pretrained`, else none]
+    #[arg(long, value_name = "NAME")]
+    license: Option<String>,
 }
 
 impl ExportArgs {
     pub(super) fn run(self) -> Result<()> {
-        if self.file.extension().is_none_or(|suffix| !suffix.eq_ignore_ascii_case("html")) {
-            let file = self.file.display();
-            return Err(Error::Usage(format!("{file}: its suffix says in which format to write; there is .html")));
+        let Self { run, file, input, license } = self;
+        let shown = file.display();
+        let is_page = file.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("html"));
+        let format = Format::of(&file);
+        if input.is_some() && format != Some(Format::Onnx) {
+            return Err(Error::Usage(format!("--input is for .onnx, not for {shown}")));
         }
-        let trained = Trained::load(&self.run, None)?;
-        write_atomically(&self.file, demo_of(&self.run, &trained)?.as_bytes())?;
-        print(&format!("{}\n", self.file.display()))
+        if license.is_some() && is_page {
+            return Err(Error::Usage(format!("--license is for .onnx, .safetensors and .pt, not for {shown}")));
+        }
+        let bytes = match format {
+            Some(format) => Net::read(&run, license)?.to_bytes(format, input.unwrap_or_default())?,
+            None if is_page => demo_of(&run, &Trained::load(&run, None)?)?.into_bytes(),
+            None => {
+                return Err(Error::Usage(format!(
+                    "{shown}: its suffix says in which format to write; there are .html, .onnx, .safetensors and .pt"
+                )));
+            }
+        };
+        write_atomically(&file, &bytes)?;
+        print(&format!("{shown}\n"))
     }
 }
 
@@ -38,8 +60,9 @@ impl ExportArgs {
 fn demo_of(run: &Path, trained: &Trained) -> Result<String> {
     // The model file of a run stands for the run.
     let folder = if run.is_file() { run.parent().unwrap_or(Path::new("")) } else { run };
-    let report = if trained.origin == Origin::Run { RunDir::open(folder)?.read_report().ok() } else { None };
-    let test = if trained.origin == Origin::Run || trained.card.data == MNIST {
+    let in_run = trained.origin.is_run();
+    let report = if in_run { RunDir::open(folder)?.read_report().ok() } else { None };
+    let test = if in_run || trained.card.data == MNIST {
         let set = Splits::load(&trained.config).map(|splits| splits.test);
         set.inspect_err(|error| say(format!("the page has no examples: {error}"))).ok()
     } else {
