@@ -8,6 +8,7 @@ mod backends;
 mod bench;
 mod evaluate;
 mod export;
+mod import;
 mod pictures;
 mod predict;
 mod report;
@@ -24,7 +25,7 @@ use clap::{Parser, Subcommand};
 
 use self::{
     augment::AugmentArgs, backends::BackendsArgs, bench::BenchArgs, evaluate::EvaluateArgs, export::ExportArgs,
-    predict::PredictArgs, report::ReportArgs, sweep::SweepArgs, train::TrainArgs,
+    import::ImportArgs, predict::PredictArgs, report::ReportArgs, sweep::SweepArgs, train::TrainArgs,
 };
 use crate::{
     Error, Result,
@@ -53,6 +54,8 @@ enum Command {
     Report(ReportArgs),
     /// Write a trained net as a page to draw on, or for other programs: HTML, ONNX, safetensors or PyTorch
     Export(ExportArgs),
+    /// Make a run of a net that another program trained: safetensors or PyTorch
+    Import(ImportArgs),
     /// Train with several seeds or all combinations of some hyperparameters, and compare the runs
     Sweep(SweepArgs),
     /// Write a page that shows training images beside the variants that a config's augmentation makes
@@ -79,6 +82,7 @@ impl Cli {
             Command::Predict(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Export(args) => args.run(),
+            Command::Import(args) => args.run(),
             Command::Sweep(args) => args.run(),
             Command::Augment(args) => args.run(),
             Command::Bench(args) => args.run(),

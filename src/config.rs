@@ -90,7 +90,7 @@ pub struct DataConfig {
 }
 
 /// How a pixel, 0 to 255, is scaled for the net.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
     /// MNIST standardized to mean 0 and standard deviation 1: `(byte / 255 - 0.1307) / 0.3081`.
@@ -100,6 +100,18 @@ pub enum Scale {
     Unit,
     /// From 0 to 255: the byte itself.
     Byte,
+}
+
+impl Scale {
+    /// Its name in a config.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Unit => "unit",
+            Self::Byte => "byte",
+        }
+    }
 }
 
 impl Default for DataConfig {

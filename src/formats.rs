@@ -17,6 +17,10 @@ use self::signatures::{is_camera_raw, is_text, own};
 /// So many bytes at a file's beginning are looked at.
 const HEAD: usize = 4096;
 
+/// What is said of nets that cannot be read.
+const CONVERT: &str = "Such files are not read: save the net's parameters as a safetensors file or a state_dict of PyTorch, \
+                       which `lenet import` reads";
+
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -26,6 +30,10 @@ pub(crate) enum Format {
     Readable(ImageFormat),
     /// A record that Burn wrote, as a run's `model.bpk` is.
     BurnRecord,
+    /// Tensors by name, as Hugging Face's libraries write.
+    Safetensors,
+    /// What PyTorch writes, or could have written: its name with an article.
+    Torch(&'static str),
     /// A net, or a file that usually holds one, of another framework: its name with an article.
     Model(&'static str),
     /// A data file in MNIST's format.
@@ -79,7 +87,7 @@ impl Format {
 
     /// Whether it is a net, lenet's own or another's.
     pub fn is_model(self) -> bool {
-        matches!(self, Self::BurnRecord | Self::Model(_))
+        matches!(self, Self::BurnRecord | Self::Safetensors | Self::Torch(_) | Self::Model(_))
     }
 
     /// What a person does to get a picture from it that can be read, if there is a way.
@@ -88,7 +96,7 @@ impl Format {
             Self::CameraRaw => Some("Export it as JPEG with the camera's or a photo program"),
             Self::Svg => Some("Export it as PNG"),
             Self::Idx => Some("`lenet evaluate` measures a net on such data"),
-            Self::BurnRecord | Self::Model(_) => Some("Name a net before the pictures: `lenet predict RUN PICTURE`"),
+            _ if self.is_model() => Some("Name a net before the pictures: `lenet predict RUN PICTURE`"),
             Self::Known(format) => known_to_picture(format),
             _ => self.to_content(),
         }
@@ -98,11 +106,24 @@ impl Format {
     pub fn instead_of_a_record(self) -> Option<String> {
         let remedy = match self {
             Self::BurnRecord | Self::Unknown => return None,
-            Self::Model(_) => "Nets of other frameworks are not read: train one with `lenet train`",
+            Self::Safetensors | Self::Torch(_) => {
+                "If it holds a LeNet-5, `lenet import FILE --out RUN` makes a run of it"
+            }
+            Self::Model(_) => CONVERT,
             other => other.to_content().unwrap_or("Give the folder of a run, or the model.bpk in it"),
         };
         let not = if self == Self::Empty { "" } else { ", not a net that lenet trained" };
         Some(format!("is {self}{not}. {remedy}"))
+    }
+
+    /// What is said of a file that should hold parameters to import but is neither a safetensors file nor one of PyTorch's.
+    pub fn instead_of_parameters(self, bytes: &[u8]) -> String {
+        let remedy = match self {
+            Self::BurnRecord => "It needs no import: name it, or its run's folder, in the place of a run",
+            Self::Model(_) => CONVERT,
+            other => other.to_content().unwrap_or("Give a .safetensors, .pt or .pth with the parameters"),
+        };
+        format!("is {}. {remedy}", self.told_of(bytes))
     }
 
     /// What a person does to get the file that was meant, if this one only stands in its place.
@@ -136,7 +157,8 @@ impl Display for Format {
         let name = match self {
             Self::Empty => "empty",
             Self::BurnRecord => "a record of Burn, as lenet's model.bpk is",
-            Self::Model(name) => name,
+            Self::Safetensors => "a safetensors file",
+            Self::Torch(name) | Self::Model(name) => name,
             Self::Idx => "a data file in MNIST's IDX format",
             Self::LfsPointer => "a pointer of Git LFS",
             Self::WebPage => "a web page (HTML)",

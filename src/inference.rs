@@ -47,7 +47,7 @@ pub enum Origin {
     Run,
     /// From its run's folder, where training has not come to its end; the net is that of the best epoch so far.
     Unfinished,
-    /// From its run's folder too, but another program trained it.
+    /// From its run's folder too, but it was imported, so its training is unknown.
     Imported,
     /// From its record's card.
     Card,

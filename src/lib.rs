@@ -26,6 +26,7 @@
 //! - [`export`]: a trained net in the formats of other programs.
 //! - [`negatives`]: images without a digit, to train with.
 //! - [`page`]: a run, a comparison of several, or the net itself, as an HTML page.
+//! - [`import`]: nets that other programs trained, as runs.
 //! - [`run`]: a whole run: prepare, train, test, write the page.
 //! - [`sweep`]: runs over a grid of hyperparameters.
 //! - [`mod@bench`]: the speed of each backend.
@@ -48,6 +49,7 @@ mod files;
 mod formats;
 mod fused;
 mod geometry;
+pub mod import;
 pub mod inference;
 pub mod memory;
 pub mod model;

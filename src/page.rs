@@ -76,6 +76,10 @@ impl Run {
     #[must_use]
     pub fn charts(&self) -> Vec<Chart> {
         let epochs = &self.report.epochs;
+        let calibration = self.report.test.as_ref().filter(|test| !test.calibration.is_empty()).map(calibration);
+        if self.report.imported_from.is_some() {
+            return calibration.into_iter().collect();
+        }
         let both = |of: fn(&SplitMetrics) -> f64| {
             let valid = epochs.iter().filter_map(|e| Some((e.epoch as f64, of(&e.valid?)))).collect();
             vec![
@@ -104,7 +108,7 @@ impl Run {
                 ..Chart::new("learning-rate", "epoch", "learning rate", false, vec![line("", 0, rates)])
             },
         ];
-        charts.extend(self.report.test.as_ref().filter(|test| !test.calibration.is_empty()).map(calibration));
+        charts.extend(calibration);
         charts
     }
 }
@@ -127,10 +131,10 @@ fn calibration(test: &Evaluation) -> Chart {
 /// The run cannot be read, or the page cannot be written.
 pub fn write_single(dir: &RunDir, path: &Path, test: Option<&ImageSet>) -> Result<()> {
     let run = Run::read(dir)?;
-    let gallery = match (&run.report.test, run.report.best_epoch) {
+    let gallery = match &run.report.test {
         // If the model cannot be loaded, the page still has its numbers.
-        (Some(test_results), Some(_)) => test.and_then(|set| Gallery::new(dir, set, test_results).ok()),
-        _ => None,
+        Some(test_results) => test.and_then(|set| Gallery::new(dir, set, test_results).ok()),
+        None => None,
     };
     let charts = figures(&run.charts())?;
     let confusion = run.report.test.as_ref().map(Confusion::new).transpose()?;
@@ -140,7 +144,9 @@ pub fn write_single(dir: &RunDir, path: &Path, test: Option<&ImageSet>) -> Resul
             "title": run.name,
             "report": run.report,
             "status": run.report.status,
-            "config": run.config.to_toml()?,
+            // The settings of an imported net's training are unknown.
+            "config": run.report.imported_from.is_none().then(|| run.config.to_toml()).transpose()?,
+            "scale": run.config.data.scale.name(),
             "charts": charts,
             "confusion": confusion,
             "gallery": gallery,

@@ -171,6 +171,13 @@ fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
             run.report().display()
         )));
     }
+    let report = run.read_report()?;
+    if report.imported_from.is_some() {
+        return Err(Error::Run(format!(
+            "{shown} was imported, so there is no training to resume; train it further with --from {shown} --out DIR",
+            shown = run.path().display()
+        )));
+    }
     let before = run.read_config()?;
     let changed: Vec<_> = before
         .differences(&config.clone().with_classes(&before.data.classes))?
@@ -180,7 +187,7 @@ fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
         .map(|(key, values)| format!("{key} ({values})"))
         .collect();
     if changed.is_empty() {
-        return run.read_report().map(Some);
+        return Ok(Some(report));
     }
     Err(Error::Run(format!(
         "{} was trained with other settings: {}. Resume it with the same settings, or train elsewhere with --out DIR",

@@ -60,8 +60,7 @@ impl EvaluateArgs {
         let trained = load(&self.run, self.backend.as_deref())?;
         if trained.origin == Origin::Imported && !matches!(self.split, Split::Test) {
             return Err(Error::Run(format!(
-                "{} was trained by another program, so it is unknown which images it learned from; measure it without \
-                 --split, on the test set",
+                "{} was imported, so it is unknown which images it learned from; measure it without --split, on the test set",
                 self.run.display()
             )));
         }

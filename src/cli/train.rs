@@ -11,6 +11,7 @@ use crate::{
     advice::advice,
     artifacts::{Existing, RunDir},
     config::Config,
+    evaluation::Evaluation,
     report::{Report, percent},
     run::train,
     terminal::say,
@@ -86,20 +87,23 @@ impl TrainArgs {
     }
 }
 
+/// A net's results on the test set in a few words.
+pub(super) fn on_test_images(test: &Evaluation) -> String {
+    format!(
+        "test accuracy {}: {} misses of {} images, loss {:.4}",
+        percent(test.accuracy),
+        test.misses,
+        test.images,
+        test.loss
+    )
+}
+
 /// The summary after training.
 fn summary(report: &Report, run: &RunDir) -> String {
     let mut text = String::new();
     if let (Some(best), Some(test)) = (report.best_epoch, &report.test) {
         let by = if report.valid_images > 0 { "the best on the validation set" } else { "the last" };
-        let _ = writeln!(
-            text,
-            "test accuracy {}: {} misses of {} images, loss {:.4} (epoch {best} of {}, {by})",
-            percent(test.accuracy),
-            test.misses,
-            test.images,
-            test.loss,
-            report.epochs.len(),
-        );
+        let _ = writeln!(text, "{} (epoch {best} of {}, {by})", on_test_images(test), report.epochs.len());
     }
     let per_epoch = report.seconds / report.epochs.len().max(1) as f64;
     let _ = writeln!(text, "trained in {:.1} s on {}, {per_epoch:.1} s per epoch", report.seconds, report.backend);

@@ -5,23 +5,27 @@ use super::Format;
 /// Recognizes one of them.
 pub(super) fn own(head: &[u8]) -> Option<Format> {
     let has = |what: &[u8]| head.windows(what.len()).any(|window| window == what);
-    let model = match head {
+    let torch = match head {
         [b'P', b'K', 3, 4, ..] if has(b"data.pkl") => "a PyTorch file",
         // The magic number of torch.save before version 1.6, pickled.
         [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, ..] => "a PyTorch file of the old kind",
+        [0x80, 2..=5, ..] if !is_safetensors(head) => "a Python pickle, as PyTorch and scikit-learn write",
+        _ => "",
+    };
+    let model = match head {
         [b'P', b'K', 3, 4, ..] if has(b"keras_version") || has(b"model.weights.h5") => "a Keras file",
         [b'P', b'K', 3, 4, ..] if has(b".npy") => "a NumPy archive (npz)",
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => "a NumPy array (npy)",
         [0x89, b'H', b'D', b'F', ..] => "an HDF5 file, as Keras writes",
         [_, _, _, _, b'T', b'F', b'L', b'3', ..] => "a TensorFlow Lite file",
         [b'G', b'G', b'U', b'F', ..] => "a GGUF file",
-        [0x80, 2..=5, ..] => "a Python pickle, as PyTorch and scikit-learn write",
-        _ if is_safetensors(head) => "a safetensors file",
         _ if is_onnx(head) => "an ONNX file",
         _ => "",
     };
     let text = || String::from_utf8_lossy(head).trim_start_matches('\u{feff}').trim_start().to_lowercase();
     match head {
+        _ if !torch.is_empty() => Some(Format::Torch(torch)),
+        _ if is_safetensors(head) => Some(Format::Safetensors),
         _ if !model.is_empty() => Some(Format::Model(model)),
         // Burn's magic number, 0x4255524E, in little endian.
         [b'N', b'R', b'U', b'B', ..] => Some(Format::BurnRecord),

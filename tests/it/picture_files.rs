@@ -217,11 +217,11 @@ fn a_net_of_another_framework_is_named() {
     let predict = ["predict", "tests/pictures/3.png"];
     let torch =
         write("model.pt", b"PK\x03\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0\0archive/data.pkl\x80\x02");
-    assert_snapshot!(complain(&torch, &predict), @"error: DIR/model.pt: is a PyTorch file, not a net that lenet trained. Nets of other frameworks are not read: train one with `lenet train`");
-    assert_snapshot!(complain(&torch, &["evaluate"]), @"error: DIR/model.pt: is a PyTorch file, not a net that lenet trained. Nets of other frameworks are not read: train one with `lenet train`");
-    assert_snapshot!(complain(&write("a.safetensors", b"\x10\0\0\0\0\0\0\0{\"c1.weight\":{}}"), &predict), @"error: DIR/a.safetensors: is a safetensors file, not a net that lenet trained. Nets of other frameworks are not read: train one with `lenet train`");
-    assert_snapshot!(complain(&write("a.onnx", b"\x08\x08\x12\x07pytorch\x1a"), &predict), @"error: DIR/a.onnx: is an ONNX file, not a net that lenet trained. Nets of other frameworks are not read: train one with `lenet train`");
-    assert_snapshot!(complain(&write("a.h5", b"\x89HDF\r\n\x1a\n"), &predict), @"error: DIR/a.h5: is an HDF5 file, as Keras writes, not a net that lenet trained. Nets of other frameworks are not read: train one with `lenet train`");
+    assert_snapshot!(complain(&torch, &predict), @"error: DIR/model.pt: is a PyTorch file, not a net that lenet trained. If it holds a LeNet-5, `lenet import FILE --out RUN` makes a run of it");
+    assert_snapshot!(complain(&torch, &["evaluate"]), @"error: DIR/model.pt: is a PyTorch file, not a net that lenet trained. If it holds a LeNet-5, `lenet import FILE --out RUN` makes a run of it");
+    assert_snapshot!(complain(&write("a.safetensors", b"\x10\0\0\0\0\0\0\0{\"c1.weight\":{}}"), &predict), @"error: DIR/a.safetensors: is a safetensors file, not a net that lenet trained. If it holds a LeNet-5, `lenet import FILE --out RUN` makes a run of it");
+    assert_snapshot!(complain(&write("a.onnx", b"\x08\x08\x12\x07pytorch\x1a"), &predict), @"error: DIR/a.onnx: is an ONNX file, not a net that lenet trained. Such files are not read: save the net's parameters as a safetensors file or a state_dict of PyTorch, which `lenet import` reads");
+    assert_snapshot!(complain(&write("a.h5", b"\x89HDF\r\n\x1a\n"), &predict), @"error: DIR/a.h5: is an HDF5 file, as Keras writes, not a net that lenet trained. Such files are not read: save the net's parameters as a safetensors file or a state_dict of PyTorch, which `lenet import` reads");
     assert_snapshot!(complain(&write("model.bpk", b"version https://git-lfs.github.com/spec/v1\noid sha256:12\n"), &predict), @"error: DIR/model.bpk: is a pointer of Git LFS, not a net that lenet trained. `git lfs pull` fetches the file itself");
     assert_snapshot!(complain(&write("b.bpk", b""), &["evaluate"]), @"error: DIR/b.bpk: is empty. Copy or download it again");
     assert_snapshot!(complain(&write("c.bpk", b"NRUB\x01\0\0\0"), &["evaluate"]), @"error: DIR/c.bpk: is not a readable record (Invalid header: insufficient bytes); it may be damaged: train again");
