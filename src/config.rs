@@ -194,11 +194,13 @@ pub struct TrainingConfig {
     pub batch_size: usize,
     /// Early stopping: stop after this many epochs without a better one on the validation set; 0 for never.
     pub patience: usize,
+    /// The run whose parameters training begins with: its folder, its `model.bpk` or `pretrained`; empty for random ones.
+    pub from: PathBuf,
 }
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { epochs: 5, batch_size: 64, patience: 0 }
+        Self { epochs: 5, batch_size: 64, patience: 0, from: PathBuf::new() }
     }
 }
 

@@ -13,17 +13,18 @@ use crate::{
     artifacts::{Existing, RunDir},
     backend::{self, AUTO, FoundDevice, is_host, select},
     card::Card,
-    config::Config,
-    data::{ImageSet, Splits},
+    config::{Config, Scale},
+    data::{ImageSet, Splits, listed},
     evaluation::{dead_units, evaluate},
+    inference::Trained,
     model::LeNet5,
     page, panics,
     reading::read,
-    report::{Report, Status},
+    report::{Report, Source, Status},
     terminal::say,
     threads,
     thresholds::Thresholds,
-    training::{Progress, learn},
+    training::{Progress, Start, learn},
 };
 
 /// The settings that may change when a run is resumed.
@@ -86,10 +87,14 @@ pub fn train(
         Some(earlier) => last_complete_epoch(&run, earlier, config.training.epochs, classes, &device)?,
         None => 0,
     };
+    // Before the folder's run is removed: it may be the one to begin with.
+    let beginning = if done == 0 { beginning(config)? } else { None };
     run.begin(config)?;
 
     let mut report = Report::new(config, splits.train.len(), splits.valid.len());
     (report.backend, report.hardware, report.data_sha256) = (name, hardware, data_sha256);
+    let (net, started_from) = beginning.unzip();
+    report.started_from = started_from;
     let mut first = 1;
     if let Some(earlier) = earlier {
         if progress != Progress::None && done < earlier.epochs.len().min(config.training.epochs) {
@@ -99,6 +104,7 @@ pub fn train(
             ));
         }
         report.epochs = earlier.epochs;
+        report.started_from = report.started_from.or(earlier.started_from);
         report.truncate(done);
         first = done + 1;
     }
@@ -110,7 +116,9 @@ pub fn train(
         report
     } else {
         // On a thread of the pool: any other thread would sleep during each step and have to be woken.
-        let learned = threads::run(&device, || learn(config, &splits, &device, &run, report, progress, interrupter));
+        let learned = threads::run(&device, || {
+            learn(config, &splits, &device, &run, Start { report, net }, progress, interrupter)
+        });
         if let Err(Error::Diverged { .. }) = learned {
             write_page(&run, &splits.test, progress);
         }
@@ -141,6 +149,35 @@ pub fn train(
     run.write_report(&report)?;
     write_page(&run, &splits.test, progress);
     Ok(report)
+}
+
+/// The net of the run that training begins with, and where it is from; `None` to begin with random parameters. The config
+/// names the classes.
+///
+/// # Errors
+/// There is no such run, it is damaged, its pixels are scaled in another way, or it has more or fewer classes.
+fn beginning(config: &Config) -> Result<Option<(LeNet5, Source)>> {
+    let (from, data) = (&config.training.from, &config.data);
+    if from == Path::new("") {
+        return Ok(None);
+    }
+    let Trained { net, card, model_sha256, .. } = Trained::load(from, Some(&config.backend))?;
+    let shown = from.display();
+    if card.scale != data.scale {
+        let [its, ours] = [card.scale, data.scale].map(Scale::name);
+        return Err(Error::Config(format!(
+            "training.from: the pixels of {shown} are scaled as \"{its}\", but data.scale is \"{ours}\": its parameters fit \
+             only its own scale. Add --set data.scale={its}"
+        )));
+    }
+    let [its, ours] = [&card.classes, &data.classes].map(|classes| (classes.len(), listed(classes)));
+    if its.0 != ours.0 {
+        return Err(Error::Config(format!(
+            "training.from: {shown} tells apart {} classes ({}), but the data have {} ({}): its output does not fit",
+            its.0, its.1, ours.0, ours.1
+        )));
+    }
+    Ok(Some((net, Source { path: from.display().to_string(), sha256: model_sha256 })))
 }
 
 /// Gives the model of a complete run the card that it would get today: older versions of this program wrote none.

@@ -13,6 +13,7 @@ mod tensorboard;
 use std::sync::Arc;
 
 use burn::{
+    module::Module,
     tensor::Device,
     train::{
         EarlyStoppingStrategy, Interrupter, Learner, SupervisedTraining,
@@ -39,7 +40,7 @@ use crate::{
     artifacts::RunDir,
     config::{Config, Schedule},
     data::{Augmentation, BatchLoader, Splits},
-    model::LeNet5Config,
+    model::{LeNet5, LeNet5Config},
     negatives::negatives,
     panics,
     report::{Report, Status},
@@ -47,6 +48,14 @@ use crate::{
 
 /// The checkpoints of this many latest epochs are kept, and the best one's: with two, one is complete at any moment.
 const KEPT_CHECKPOINTS: usize = 2;
+
+/// Where training starts.
+pub(crate) struct Start {
+    /// The epochs so far.
+    pub report: Report,
+    /// The net to begin the first epoch with; `None` for one with random parameters.
+    pub net: Option<LeNet5>,
+}
 
 /// Trains from the epoch after the report's last one to the end, and returns the report with the new epochs. After each
 /// epoch the run's folder holds its metrics and its checkpoint.
@@ -58,7 +67,7 @@ pub(crate) fn learn(
     splits: &Splits,
     device: &Device,
     run: &Arc<RunDir>,
-    report: Report,
+    Start { report, net }: Start,
     progress: Progress,
     interrupter: &Interrupter,
 ) -> Result<Report> {
@@ -72,10 +81,9 @@ pub(crate) fn learn(
         .with_negatives(negatives, config.data.negatives, config.seed);
     let valid = BatchLoader::new(splits.valid.clone(), batch_size.max(256), device.clone());
     let schedule = Schedule::new(config, splits.train.len());
-    let net = LeNet5Config::new(splits.train.classes().len())
-        .init_seeded(config.seed, &training_device)
-        .with_loss(config.loss.clone())
-        .with_operators(config.operators);
+    let classes = splits.train.classes().len();
+    let net = net.map_or_else(|| LeNet5Config::new(classes).init_seeded(config.seed, &training_device), Module::train);
+    let net = net.with_loss(config.loss.clone()).with_operators(config.operators);
 
     let events =
         config.logging.tensorboard.then(|| EventFile::create(&run.tensorboard(), &report.epochs)).transpose()?;

@@ -31,6 +31,9 @@ pub(super) struct TrainArgs {
     /// Short for --set data.folder=DIR; with --resume, where the run's images are now
     #[arg(long, value_name = "DIR", overrides_with = "data")]
     data: Option<PathBuf>,
+    /// Begin with the parameters of a run, or of `pretrained`: short for --set training.from=RUN
+    #[arg(long, value_name = "RUN")]
+    from: Option<String>,
     /// The run's folder [default: artifacts/ followed by the config's name]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -50,8 +53,9 @@ pub(super) struct TrainArgs {
 
 impl TrainArgs {
     pub(super) fn run(self) -> Result<()> {
-        let overrides: Vec<String> =
-            self.overrides.into_iter().chain(self.backend.map(|name| format!("backend={name}"))).collect();
+        let short =
+            [self.backend.map(|name| format!("backend={name}")), self.from.map(|run| format!("training.from={run}"))];
+        let overrides: Vec<String> = self.overrides.into_iter().chain(short.into_iter().flatten()).collect();
         let mut config = Config::load(&self.config, &overrides)?;
         if let Some(data) = self.data {
             config.data.folder = data;
