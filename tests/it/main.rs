@@ -13,6 +13,7 @@ mod data;
 mod data_files;
 mod demo;
 mod documents;
+mod exports;
 mod model;
 mod operator;
 mod page;
