@@ -20,12 +20,14 @@ mod pens;
 mod photos;
 mod scene;
 
+use std::ops::RangeInclusive;
+
 use image::DynamicImage;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus as Random};
 
 pub use self::{
     crowded::crowded,
-    number::{NumberScene, number},
+    number::{NumberKind, NumberScene, number, number_kinds},
 };
 use crate::data::{ImageSet, PIXELS};
 
@@ -134,6 +136,24 @@ pub fn scene(kind: &Kind, images: &ImageSet, seed: u64, number: usize) -> (Dynam
     (draw(kind, images.image(index), &mut random), images.label(index).into())
 }
 
+/// The least and the most digits of a number.
+const LENGTHS: RangeInclusive<usize> = 2..=7;
+
+/// Draws a picture of a kind that shows a number of two to seven randomly chosen images, and says which digits they are.
+/// Both depend on the seed, the kind's name, and the number of the picture alone.
+///
+/// # Panics
+/// There are no images.
+#[must_use]
+pub fn number_scene(kind: &NumberKind, images: &ImageSet, seed: u64, number: usize) -> (NumberScene, Vec<usize>) {
+    let mut random = Random::seed_from_u64(picture_seed(seed, kind.name, number));
+    let length = random.random_range(LENGTHS);
+    let indices: Vec<usize> = (0..length).map(|_| random.random_range(0..images.len())).collect();
+    let digits: Vec<_> = indices.iter().map(|index| images.image(*index)).collect();
+    let labels = indices.iter().map(|index| images.label(*index).into()).collect();
+    (self::number(kind, &digits, &mut random), labels)
+}
+
 /// A seed from everything that a picture depends on.
 ///
 /// Source: the hash function FNV-1a, <http://www.isthe.com/chongo/tech/comp/fnv/>
@@ -220,8 +240,10 @@ mod tests {
         for kind in kinds() {
             let _ = draw(kind, &[0; PIXELS], &mut Random::seed_from_u64(1));
         }
-        assert_eq!(number(&[&[0; PIXELS]], &mut Random::seed_from_u64(1)).boxes.len(), 1);
-        assert!(number(&[], &mut Random::seed_from_u64(1)).boxes.is_empty());
+        for kind in number_kinds() {
+            assert_eq!(number(kind, &[&[0; PIXELS]], &mut Random::seed_from_u64(1)).boxes.len(), 1);
+            assert!(number(kind, &[], &mut Random::seed_from_u64(1)).boxes.is_empty());
+        }
     }
 
     #[test]
@@ -230,7 +252,8 @@ mod tests {
         let mut spaces = 0;
         for seed in 0..20 {
             let count = 2 + seed as usize % 6;
-            let scene = number(&vec![&digit; count], &mut Random::seed_from_u64(seed));
+            let kind = &number_kinds()[seed as usize % number_kinds().len()];
+            let scene = number(kind, &vec![&digit; count], &mut Random::seed_from_u64(seed));
             let (width, height) = scene.picture.dimensions();
             assert_eq!(scene.boxes.len(), count);
             for [left, top, w, h] in &scene.boxes {

@@ -186,10 +186,17 @@ pub(super) fn ring(scene: &mut Scene, colour: Colour) {
     scene.path(&ring, width, colour);
 }
 
-/// Paper with a grid of dots.
 pub(super) fn dotted(digit: &Digit, random: &mut Random) -> DynamicImage {
     let mut scene = Scene::with_digit(digit, Layout::ROOMY, pen(random), random);
-    let spacing = (scene.size() * scene.between(0.15, 0.45)).max(8.0);
+    let size = scene.size();
+    dot(&mut scene, size);
+    scene.write_dark();
+    scene.photo()
+}
+
+/// Covers the paper with a grid of dots, for digits of this size, in pixels.
+pub(super) fn dot(scene: &mut Scene, size: f32) {
+    let spacing = (size * scene.between(0.15, 0.45)).max(8.0);
     let (radius, opacity) = ((spacing * scene.between(0.05, 0.12)).max(0.7), scene.between(0.5, 1.0));
     let (angle, colour) = (scene.between(-0.05, 0.05), [scene.between(0.3, 0.65); 3]);
     let shift = [(); 2].map(|()| scene.between(0.0, spacing));
@@ -198,8 +205,6 @@ pub(super) fn dotted(digit: &Digit, random: &mut Random) -> DynamicImage {
         let from_dot = [0, 1].map(|axis| (p[axis] + shift[axis]).rem_euclid(spacing) - spacing / 2.0);
         opacity * (radius + 0.5 - from_dot[0].hypot(from_dot[1])).clamp(0.0, 1.0)
     });
-    scene.write_dark();
-    scene.photo()
 }
 
 pub(super) fn punch_holes(digit: &Digit, random: &mut Random) -> DynamicImage {

@@ -7,14 +7,84 @@ use super::{
     Random,
     canvas::Coverage,
     ink,
-    marks::{boxed, rule, square, underline},
-    pens::chalk_on_board,
+    marks::{boxed, dot, rule, square, underline},
+    pens::{chalk_on_board, in_colour},
+    photos::{in_vignette, on_creased, on_glossy, on_thin},
     scene::{Scene, between, pen},
 };
 use crate::data::PIXELS;
 
 /// What counts as ink where the distance between two digits is measured.
 const INK: f32 = 0.3;
+
+/// A kind of picture of a number: the paper and the light.
+#[derive(Debug, Clone, Copy)]
+pub struct NumberKind {
+    /// Its name: lower case, with spaces.
+    pub name: &'static str,
+    /// Whether it is kept for the end: no constant of the reader is chosen by it.
+    pub held_out: bool,
+    /// Writes the strokes on blank paper.
+    write: fn(&mut Scene),
+}
+
+const fn tuned(name: &'static str, write: fn(&mut Scene)) -> NumberKind {
+    NumberKind { name, held_out: false, write }
+}
+
+const fn held_out(name: &'static str, write: fn(&mut Scene)) -> NumberKind {
+    NumberKind { name, held_out: true, write }
+}
+
+const NUMBER_KINDS: &[NumberKind] = &[
+    tuned("white paper", |scene| {
+        scene.write_dark();
+    }),
+    tuned("ruled paper", |scene| {
+        rule(scene);
+        scene.write_dark();
+    }),
+    tuned("squared paper", |scene| {
+        square(scene);
+        scene.write_dark();
+    }),
+    tuned("box of a form", |scene| {
+        let line = [scene.between(0.0, 0.5); 3];
+        boxed(scene, line);
+        scene.write_dark();
+    }),
+    tuned("chalk on a board", chalk_on_board),
+    tuned("underlined", underline),
+    tuned("light falls off", |scene| {
+        scene.write_dark();
+        let strength = scene.between(0.25, 0.5);
+        scene.falloff(strength);
+    }),
+    tuned("shadow of a hand", |scene| {
+        scene.write_dark();
+        let strength = scene.between(0.25, 0.5);
+        scene.hand_shadow(strength);
+    }),
+    held_out("coloured", in_colour),
+    held_out("vignette", in_vignette),
+    held_out("dotted paper", |scene| {
+        let size = scene.strokes.height() as f32;
+        dot(scene, size);
+        scene.write_dark();
+    }),
+    held_out("crease", on_creased),
+    held_out("back shows through", |scene| {
+        let size = scene.strokes.height() as f32;
+        on_thin(scene, size);
+    }),
+    held_out("glare", on_glossy),
+];
+
+/// All kinds of pictures of numbers: first those that a reader may be tuned on.
+#[must_use]
+pub fn number_kinds() -> &'static [NumberKind] {
+    NUMBER_KINDS
+}
 
 /// A picture of a number.
 #[derive(Debug)]
@@ -25,15 +95,17 @@ pub struct NumberScene {
     pub boxes: Vec<[u32; 4]>,
     /// The digits before which there is a clear space, by their index from 1.
     pub spaces: Vec<usize>,
+    /// Whether neighbouring digits may touch.
+    pub touching: bool,
 }
 
 /// Draws some digits of MNIST side by side: with one pen, of slightly different heights, at varying distances, sometimes
-/// touching and sometimes in groups; on white, ruled or squared paper, underlined, in a box, on a board, in uneven light.
+/// touching and sometimes in groups.
 ///
 /// # Shapes
 /// `n` arrays of 784 pixels, 0 to 255 -> `n` boxes
 #[must_use]
-pub fn number(digits: &[&[u8; PIXELS]], random: &mut Random) -> NumberScene {
+pub fn number(kind: &NumberKind, digits: &[&[u8; PIXELS]], random: &mut Random) -> NumberScene {
     let height = between(random, 40.0, 110.0);
     let (pen, slant, spread) = (pen(random), between(random, -0.06, 0.06), between(random, 0.0, 0.25));
     let touching = random.random_bool(0.3);
@@ -57,10 +129,12 @@ pub fn number(digits: &[&[u8; PIXELS]], random: &mut Random) -> NumberScene {
         });
         placed.push((shape, [left.max(0.0) as u32, sway as u32]));
     }
-    let (scene, at) = scene(&placed, height, random);
+    let mut scene = scene(&placed, height, random);
+    (kind.write)(&mut scene);
+    let at = scene.at;
     let boxes =
         placed.iter().map(|(shape, [left, top])| [at[0] + left, at[1] + top, shape.width(), shape.height()]).collect();
-    NumberScene { picture: scene.photo(), boxes, spaces }
+    NumberScene { picture: scene.photo(), boxes, spaces, touching }
 }
 
 /// How far right of a shape's left edge the next shape, `down` pixels lower, just touches it.
@@ -87,8 +161,8 @@ fn offset(last: &Coverage, next: &Coverage, down: f32) -> f32 {
     offset.max(last.width() as f32 - 0.3 * next.width() as f32)
 }
 
-/// The paper and the light around a number, and where its upper left corner is.
-fn scene<'r>(placed: &[(Coverage, [u32; 2])], height: f32, random: &'r mut Random) -> (Scene<'r>, [u32; 2]) {
+/// Digits that are placed, on blank paper around them.
+fn scene<'r>(placed: &[(Coverage, [u32; 2])], height: f32, random: &'r mut Random) -> Scene<'r> {
     let far = |axis: usize| {
         let side = |shape: &Coverage| if axis == 0 { shape.width() } else { shape.height() };
         placed.iter().map(|(shape, at)| at[axis] + side(shape)).max().unwrap_or(1)
@@ -104,27 +178,5 @@ fn scene<'r>(placed: &[(Coverage, [u32; 2])], height: f32, random: &'r mut Rando
     let size = [strokes.width() + wide, strokes.height() + high];
     let mut scene = Scene::with_strokes(strokes, size, random);
     scene.keep_off([height * 0.3; 4]);
-    let paper = scene.random.random_range(0..8);
-    match paper {
-        1 => rule(&mut scene),
-        2 => square(&mut scene),
-        3 => {
-            let line = [scene.between(0.0, 0.5); 3];
-            boxed(&mut scene, line);
-        }
-        _ => {}
-    }
-    match paper {
-        4 => chalk_on_board(&mut scene),
-        5 => underline(&mut scene),
-        _ => drop(scene.write_dark()),
-    }
-    let strength = scene.between(0.25, 0.5);
-    match paper {
-        6 => scene.falloff(strength),
-        7 => scene.hand_shadow(strength),
-        _ => {}
-    }
-    let at = scene.at;
-    (scene, at)
+    scene
 }

@@ -97,6 +97,13 @@ pub(super) fn tablet(digit: &Digit, random: &mut Random) -> DynamicImage {
 }
 
 pub(super) fn coloured(digit: &Digit, random: &mut Random) -> DynamicImage {
+    let mut scene = Scene::with_digit(digit, Layout::SHEET, pen(random), random);
+    in_colour(&mut scene);
+    scene.photo()
+}
+
+/// Writes in a coloured ink on coloured paper.
+pub(super) fn in_colour(scene: &mut Scene) {
     const PAPERS: [Colour; 6] = [
         [0.97, 0.9, 0.45],
         [0.95, 0.7, 0.75],
@@ -113,12 +120,10 @@ pub(super) fn coloured(digit: &Digit, random: &mut Random) -> DynamicImage {
         [0.3, 0.15, 0.05],
         [0.1, 0.3, 0.45],
     ];
-    let mut scene = Scene::with_digit(digit, Layout::SHEET, pen(random), random);
     let paper = PAPERS[scene.random.random_range(0..PAPERS.len())];
     scene.ground(paper);
     let ink = INKS[scene.random.random_range(0..INKS.len())];
     scene.write(ink);
-    scene.photo()
 }
 
 /// A sheet held at an angle.

@@ -33,10 +33,15 @@ pub(super) fn hand_shadow(digit: &Digit, random: &mut Random) -> DynamicImage {
 
 pub(super) fn vignette(digit: &Digit, random: &mut Random) -> DynamicImage {
     let mut scene = Scene::with_digit(digit, Layout::SHEET, pen(random), random);
+    in_vignette(&mut scene);
+    scene.photo()
+}
+
+/// Writes the strokes, and darkens the corners.
+pub(super) fn in_vignette(scene: &mut Scene) {
     scene.write_dark();
     let strength = scene.between(0.35, 0.7);
     scene.vignette(strength);
-    scene.photo()
 }
 
 /// A sheet on a dark desk, both turned by the same angle, and perhaps not wholly in the picture.
@@ -143,9 +148,14 @@ pub(super) fn meter(digit: &Digit, random: &mut Random) -> DynamicImage {
     scene.photo()
 }
 
-/// Paper that was folded: one side of the crease catches less light, and the crease itself is a line.
 pub(super) fn crease(digit: &Digit, random: &mut Random) -> DynamicImage {
     let mut scene = Scene::with_digit(digit, Layout::SHEET, pen(random), random);
+    on_creased(&mut scene);
+    scene.photo()
+}
+
+/// Writes on paper that was folded: one side of the crease catches less light, and the crease itself is a line.
+pub(super) fn on_creased(scene: &mut Scene) {
     scene.write_dark();
     let (canvas, short) = (scene.canvas.size(), scene.canvas.shorter());
     for _ in 0..scene.random.random_range(1..3) {
@@ -159,13 +169,18 @@ pub(super) fn crease(digit: &Digit, random: &mut Random) -> DynamicImage {
             1.0 - shade - depth * (-(side / ridge).powi(2)).exp()
         });
     }
+}
+
+pub(super) fn show_through(digit: &Digit, random: &mut Random) -> DynamicImage {
+    let mut scene = Scene::with_digit(digit, Layout::SHEET, pen(random), random);
+    let size = scene.size();
+    on_thin(&mut scene, size);
     scene.photo()
 }
 
-/// Thin paper, through which one sees the writing on its back.
-pub(super) fn show_through(digit: &Digit, random: &mut Random) -> DynamicImage {
-    let mut scene = Scene::with_digit(digit, Layout::SHEET, pen(random), random);
-    let (canvas, size) = (scene.canvas.size(), scene.size());
+/// Writes on thin paper, through which one sees the writing on its back, for digits of this size, in pixels.
+pub(super) fn on_thin(scene: &mut Scene, size: f32) {
+    let canvas = scene.canvas.size();
     let strength = scene.between(0.04, 0.12);
     for _ in 0..scene.random.random_range(3..8) {
         let start = canvas.map(|side| side * scene.random.random::<f32>());
@@ -184,17 +199,20 @@ pub(super) fn show_through(digit: &Digit, random: &mut Random) -> DynamicImage {
         });
     }
     scene.write_dark();
+}
+
+pub(super) fn glare(digit: &Digit, random: &mut Random) -> DynamicImage {
+    let mut scene = Scene::with_digit(digit, Layout::SHEET, pen(random), random);
+    on_glossy(&mut scene);
     scene.photo()
 }
 
-/// A lamp's reflection on a glossy sheet.
-pub(super) fn glare(digit: &Digit, random: &mut Random) -> DynamicImage {
-    let mut scene = Scene::with_digit(digit, Layout::SHEET, pen(random), random);
+/// Writes on a glossy sheet, which reflects a lamp.
+pub(super) fn on_glossy(scene: &mut Scene) {
     scene.write_dark();
     scene.canvas.light(|_| 0.7);
     let (canvas, short) = (scene.canvas.size(), scene.canvas.shorter());
     let centre = canvas.map(|side| side * scene.random.random::<f32>());
     let (radius, strength) = (short * scene.between(0.15, 0.4), scene.between(0.3, 0.65));
     scene.canvas.paint([1.0; 3], |p| strength * (-(distance(p, centre, centre) / radius).powi(2)).exp());
-    scene.photo()
 }
