@@ -21,6 +21,7 @@
 //! - [`picture`]: from any picture of a digit to images in MNIST's format: candidates for what it shows.
 //! - [`reading`]: the net decides between them; [`thresholds`]: when it is sure; `refusal`: what is said of a picture
 //!   without a digit.
+//! - [`number`]: the same for a whole number: the best path through its pieces.
 //! - [`inference`]: from a trained run and pictures to digits.
 //! - [`state_dict`]: a net's parameters as PyTorch has them.
 //! - [`export`]: a trained net in the formats of other programs.
@@ -54,6 +55,7 @@ pub mod inference;
 pub mod memory;
 pub mod model;
 pub mod negatives;
+pub mod number;
 pub mod page;
 pub mod panics;
 pub mod picture;

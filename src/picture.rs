@@ -17,6 +17,7 @@ mod finding;
 mod folder;
 mod foreground;
 mod framing;
+mod numbers;
 mod plane;
 mod resize;
 mod selection;
@@ -30,6 +31,7 @@ pub use self::{
     candidates::{Candidate, candidates},
     decode::{READABLE, STANDARD_INPUT, open},
     finding::Finding,
+    numbers::{Graph, Group, graphs},
     plane::Bounds,
 };
 use crate::{Error, Result, data::PIXELS};

@@ -40,6 +40,8 @@ pub struct Reading {
     pub bounds: Bounds,
     /// Whether the picture is an image in MNIST's format. It shows a digit, however unsure the net is.
     pub is_framed: bool,
+    /// The share of the class's votes by candidates that may be one of several digits, 0 to 1.
+    pub in_row: f32,
 }
 
 /// Reads a picture; `None` if it shows nothing.
@@ -84,13 +86,18 @@ fn decide(candidates: &[Candidate], logits: &[&[f32]]) -> Option<Reading> {
     }
     let class = argmax(&probabilities);
     let best = (0..candidates.len()).max_by(|a, b| votes[*a][class].total_cmp(&votes[*b][class]))?;
+    let for_class = |in_row: bool| {
+        let votes = candidates.iter().zip(&votes).filter(|(candidate, _)| candidate.in_row || !in_row);
+        votes.map(|(_, vote)| vote[class]).sum::<f32>()
+    };
+    let in_row = for_class(true) / for_class(false).max(f32::MIN_POSITIVE);
     let Candidate { image, bounds, is_framed, .. } = candidates[best];
     let (probability, energy) = (probabilities[class], energies[best]);
-    Some(Reading { class, probability, probabilities, energy, image, bounds, is_framed })
+    Some(Reading { class, probability, probabilities, energy, image, bounds, is_framed, in_row })
 }
 
 /// ln Σ exp(logit).
-fn energy(logits: &[f32]) -> f32 {
+pub(crate) fn energy(logits: &[f32]) -> f32 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     largest + logits.iter().map(|logit| (logit - largest).exp()).sum::<f32>().ln()
 }
@@ -101,7 +108,7 @@ mod tests {
 
     fn candidate(is_plain: bool) -> Candidate {
         let bounds = Bounds { left: 0, top: 0, width: 1, height: 1 };
-        Candidate { image: [0; PIXELS], bounds, prior: 1.0, is_plain, is_framed: false }
+        Candidate { image: [0; PIXELS], bounds, prior: 1.0, is_plain, is_framed: false, in_row: false }
     }
 
     /// Logits for a digit that is `lead` ahead of the others.

@@ -101,7 +101,7 @@ mod tests {
     fn reading(probability: f32) -> Reading {
         let bounds = Bounds { left: 0, top: 0, width: 1, height: 1 };
         let (probabilities, image) = (vec![0.1; 10], [0; PIXELS]);
-        Reading { class: 4, probability, probabilities, energy: 9.0, image, bounds, is_framed: false }
+        Reading { class: 4, probability, probabilities, energy: 9.0, image, bounds, is_framed: false, in_row: 0.0 }
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::{
     components::Components,
     foreground::{by_border, by_local_background, otsu},
     framing::{frame, frame_thickened, framed_already},
-    plane::{Bounds, Plane, brightness},
-    selection::{all, bounds, selections},
+    plane::{Bounds, Plane, WORKING_SIDE, brightness_within},
+    selection::{all, bounds, in_row, selections},
 };
 use crate::data::PIXELS;
 
@@ -43,18 +43,20 @@ pub struct Candidate {
     pub is_plain: bool,
     /// Whether the picture is an image in MNIST's format, which stays as it is.
     pub is_framed: bool,
+    /// Whether other things stand beside it, or it is so wide, that it may be one of several digits, or several.
+    pub in_row: bool,
 }
 
 /// The plain candidate alone; `None` if the picture is a single shade all over.
 pub fn plain(picture: &DynamicImage) -> Option<Candidate> {
-    let (brightness, foreground) = prepare(picture);
+    let (brightness, foreground) = prepare(picture, WORKING_SIDE);
     Some(Collection::new(picture).plain(&View::whole(brightness, picture), &foreground?))
 }
 
 /// All candidates, without equal ones; none if the picture shows nothing.
 #[must_use]
 pub fn candidates(picture: &DynamicImage) -> Vec<Candidate> {
-    let (brightness, foreground) = prepare(picture);
+    let (brightness, foreground) = prepare(picture, WORKING_SIDE);
     let view = View::whole(brightness, picture);
     let mut found = Collection::new(picture);
     if let Some(foreground) = &foreground {
@@ -95,13 +97,13 @@ impl View {
     }
 }
 
-/// The picture's brightness, and its foreground against the border's shade.
-fn prepare(picture: &DynamicImage) -> (Plane, Option<Plane>) {
-    let on_white = brightness(picture, 1.0);
+/// The picture's brightness, reduced to at most this longer side, in pixels, and its foreground against the border's shade.
+pub(super) fn prepare(picture: &DynamicImage, longest: usize) -> (Plane, Option<Plane>) {
+    let on_white = brightness_within(picture, 1.0, longest);
     let foreground = by_border(&on_white);
     // A drawing on a transparent background is seen on white or, if it is itself white, on black.
     if foreground.is_none() && picture.color().has_alpha() {
-        let on_black = brightness(picture, 0.0);
+        let on_black = brightness_within(picture, 0.0, longest);
         let foreground = by_border(&on_black);
         return if foreground.is_some() { (on_black, foreground) } else { (on_white, None) };
     }
@@ -110,7 +112,7 @@ fn prepare(picture: &DynamicImage) -> (Plane, Option<Plane>) {
 
 /// A picture's foreground against its border's shade; `None` if nothing stands out from it.
 pub(super) fn foreground_by_border(picture: &DynamicImage) -> Option<Plane> {
-    prepare(picture).1
+    prepare(picture, WORKING_SIDE).1
 }
 
 fn middle(whole: Bounds, fraction: f32) -> Bounds {
@@ -157,7 +159,10 @@ impl Collection {
 
     fn add(&mut self, candidate: Candidate) {
         match self.list.iter_mut().find(|other| other.image == candidate.image) {
-            Some(other) => other.prior = other.prior.max(candidate.prior),
+            Some(other) => {
+                other.prior = other.prior.max(candidate.prior);
+                other.in_row &= candidate.in_row;
+            }
             None => self.list.push(candidate),
         }
     }
@@ -173,6 +178,8 @@ impl Collection {
             prior: 1.0,
             is_plain: true,
             is_framed: framed.is_some(),
+            in_row: self.size.0.max(self.size.1) >= MIN_SIDE
+                && in_row(&components.list, foreground).iter().zip(&digit).any(|(in_row, chosen)| *in_row && *chosen),
         }
     }
 
@@ -185,26 +192,28 @@ impl Collection {
         }
         for plane in planes {
             let components = Components::of(&plane);
+            let in_row = in_row(&components.list, &plane);
             for (index, selection) in selections(&components, &plane).iter().enumerate() {
                 if let Some(digit) = bounds(&components.list, selection) {
                     // Faint strokes are below the threshold of components: they count where nothing is left out.
                     let cut_out =
                         if index == 0 { plane.crop(digit) } else { only(&plane, &components, selection, digit) };
-                    self.add_frames(&cut_out, digit, view);
+                    let in_row = selection.iter().zip(&in_row).any(|(chosen, in_row)| *chosen && *in_row);
+                    self.add_frames(&cut_out, digit, in_row, view);
                 }
             }
         }
     }
 
     /// Adds a digit as it is and, if its strokes are thin, thickened. It has these bounds in the view.
-    fn add_frames(&mut self, digit: &Plane, bounds: Bounds, view: &View) {
+    fn add_frames(&mut self, digit: &Plane, bounds: Bounds, in_row: bool, view: &View) {
         if bounds.longer() < MIN_DIGIT {
             return;
         }
         let prior = prior(bounds, view.brightness.bounds());
         let bounds = bounds.within(view.origin, view.scale, self.size);
         for image in [Some(frame(digit)), frame_thickened(digit)].into_iter().flatten() {
-            self.add(Candidate { image, bounds, prior, is_plain: false, is_framed: false });
+            self.add(Candidate { image, bounds, prior, is_plain: false, is_framed: false, in_row });
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::resize::{RowResizer, resize, with_fewer_columns};
 
 /// Larger pictures are first reduced to this longer side, in pixels: finer detail is noise here.
-const WORKING_SIDE: usize = 400;
+pub(super) const WORKING_SIDE: usize = 400;
 /// Pixels that are converted at once.
 const BAND_PIXELS: u32 = 1 << 18;
 /// Values that are added, or compared, at once.
@@ -150,12 +150,17 @@ impl Plane {
 
 /// The brightness of a picture, where `background` shows through transparent pixels; reduced to 400 pixels.
 pub(super) fn brightness(picture: &DynamicImage, background: f32) -> Plane {
+    brightness_within(picture, background, WORKING_SIDE)
+}
+
+/// The same, reduced to at most this longer side, in pixels.
+pub(super) fn brightness_within(picture: &DynamicImage, background: f32, longest: usize) -> Plane {
     let ranges = used_range(picture);
     let (width, height) = (picture.width(), picture.height());
     let longer = width.max(height) as usize;
     let reduced = |side: u32| match side as usize {
-        side if longer <= WORKING_SIDE => side,
-        side => (side * WORKING_SIDE / longer).max(1),
+        side if longer <= longest => side,
+        side => (side * longest / longer).max(1),
     };
     let mut rows = RowResizer::new(width as usize, height as usize, reduced(height));
     // In bands, since a large picture would take several times its memory as floating-point numbers.
@@ -166,7 +171,7 @@ pub(super) fn brightness(picture: &DynamicImage, background: f32) -> Plane {
         values.chunks_exact(width as usize).for_each(|row| rows.push(row));
     }
     let plane = rows.finish();
-    if longer <= WORKING_SIDE { plane } else { with_fewer_columns(&plane, reduced(width)) }
+    if longer <= longest { plane } else { with_fewer_columns(&plane, reduced(width)) }
 }
 
 /// A pixel's brightness, out of the used range, over a background that shows through as far as it is transparent.
