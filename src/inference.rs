@@ -1,27 +1,32 @@
 //! From a trained run to a net, and from pictures to digits.
 
+mod answer;
+
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use image::DynamicImage;
 use rayon::prelude::*;
-use serde::Serialize;
 
+pub use self::answer::{Found, NumberPrediction, Outcome, Prediction, RankedClass};
 use crate::{
     Error, Result,
     artifacts::{PRETRAINED, RunDir},
     backend::select,
     card::Card,
     config::Config,
-    data::{PIXELS, images_tensor, listed, numbered},
+    data::{PIXELS, digits, images_tensor, listed, numbered},
     files::sha256,
     model::{LeNet5, recorded_classes, rows},
-    picture::{Bounds, open},
+    number::{NumberReading, read_number},
+    picture::open,
     reading::{Reading, read},
-    refusal::refusal,
     report::Status,
-    thresholds::Verdict,
 };
+
+/// A picture shows one digit if a smaller share of its votes, 0 to 1, is by candidates that may be one of several. Source:
+/// measured on scenes.
+const MIN_IN_ROW: f32 = 0.3;
 
 /// A trained net, and the settings that it was trained with.
 #[derive(Debug)]
@@ -179,7 +184,7 @@ impl Trained {
     /// # Errors
     /// The device fails.
     pub fn predict(&self, paths: &[PathBuf]) -> Result<Vec<Result<Prediction>>> {
-        paths.par_iter().map(|path| self.predict_one(path)).collect()
+        paths.par_iter().map(|path| Ok(self.look_for_digit(path)?.answer)).collect()
     }
 
     /// What a picture shows; `None` if it shows nothing.
@@ -190,77 +195,56 @@ impl Trained {
         read(&self.net, self.card.scale, &self.device, picture)
     }
 
-    fn predict_one(&self, path: &Path) -> Result<Result<Prediction>> {
+    /// Which number a picture shows; `None` if no part of it may be a digit, or the net's classes are not the digits.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn read_number(&self, picture: &DynamicImage) -> Result<Option<NumberReading>> {
+        if self.classes() != digits() {
+            return Ok(None);
+        }
+        read_number(&self.net, self.card.scale, &self.device, picture)
+    }
+
+    /// Whether a picture shows several digits; `reading` is what [`Self::read`] made of it.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn shows_several(&self, picture: &DynamicImage, reading: Option<&Reading>) -> Result<bool> {
+        if reading.is_none_or(|reading| reading.in_row < MIN_IN_ROW) {
+            return Ok(false);
+        }
+        Ok(self.read_number(picture)?.is_some_and(|number| number.is_several()))
+    }
+
+    /// Looks for a digit in a picture file.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn look_for_digit(&self, path: &Path) -> Result<Outcome<Prediction>> {
         let picture = match open(path) {
             Ok(picture) => picture,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Outcome::failed(error)),
         };
         let reading = self.read(&picture)?;
-        let path = path.to_owned();
-        Ok(match reading {
-            Some(reading) if self.card.thresholds.verdict(Some(&reading)) != Verdict::Refused => {
-                Ok(Prediction::new(path, &reading, &self.card))
-            }
-            other => Err(Error::Picture { path, reason: refusal(&picture, other.as_ref(), &self.card) }),
-        })
+        let several = self.shows_several(&picture, reading.as_ref())?;
+        Ok(Outcome::for_digit(path, picture, reading.as_ref(), several, &self.card))
+    }
+
+    /// Looks for a number in a picture file.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn look_for_number(&self, path: &Path) -> Result<Outcome<NumberPrediction>> {
+        let picture = match open(path) {
+            Ok(picture) => picture,
+            Err(error) => return Ok(Outcome::failed(error)),
+        };
+        let reading = self.read_number(&picture)?;
+        Ok(Outcome::for_number(path, picture, reading.as_ref(), &self.card))
     }
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(Error::io("read", path))
-}
-
-/// What the net predicts for a picture.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Prediction {
-    /// The picture's file.
-    #[serde(serialize_with = "as_text")]
-    pub path: PathBuf,
-    /// The name of the most likely class.
-    pub class: String,
-    /// Its index.
-    pub index: usize,
-    /// Its probability, 0 to 1.
-    pub probability: f32,
-    /// Whether the probability is at least [`Thresholds::sure`](crate::thresholds::Thresholds::sure).
-    pub sure: bool,
-    /// How much of any class the net sees, whichever it is: ln Σ exp(logit).
-    pub energy: f32,
-    /// Where it is in the picture, in the picture's pixels.
-    pub bounds: Bounds,
-    /// All classes, the most likely first.
-    pub ranking: Vec<RankedClass>,
-}
-
-/// A path need not be valid UTF-8, but JSON must be.
-fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
-}
-
-/// One class and its probability.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RankedClass {
-    /// Its name.
-    pub class: String,
-    /// Its index.
-    pub index: usize,
-    /// Its probability, 0 to 1.
-    pub probability: f32,
-}
-
-impl Prediction {
-    fn new(path: PathBuf, reading: &Reading, card: &Card) -> Self {
-        let ranked = |(index, (class, probability)): (usize, (&String, &f32))| RankedClass {
-            class: class.clone(),
-            index,
-            probability: *probability,
-        };
-        let mut ranking: Vec<RankedClass> =
-            card.classes.iter().zip(&reading.probabilities).enumerate().map(ranked).collect();
-        ranking.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-        let Reading { class: index, probability, energy, bounds, .. } = *reading;
-        let class = card.classes[index].clone();
-        let sure = probability >= card.thresholds.sure;
-        Self { path, class, index, probability, sure, energy, bounds, ranking }
-    }
 }

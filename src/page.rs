@@ -5,6 +5,7 @@ mod augmentation;
 mod charts;
 mod confusion;
 mod demo;
+mod sheet;
 mod sprites;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ pub use self::{
     augmentation::write_augmentation,
     charts::{Chart, Legend, Marks, Series},
     demo::{About, demo},
+    sheet::{Entry, Sheet, State},
 };
 use self::{
     charts::{DARK, LIGHT},
@@ -41,10 +43,11 @@ use crate::{
 const SAMPLES: usize = 20;
 
 /// The templates of the pages; what they share is in the first.
-const TEMPLATES: [(&str, &str); 4] = [
+const TEMPLATES: [(&str, &str); 5] = [
     ("layout.html", include_str!("page/layout.html")),
     ("page.html", include_str!("page/page.html")),
     ("augmentation.html", include_str!("page/augmentation.html")),
+    ("sheet.html", include_str!("page/sheet.html")),
     ("demo.html", include_str!("page/demo/demo.html")),
 ];
 

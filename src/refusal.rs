@@ -1,8 +1,8 @@
-//! What is said of a picture in which no digit was found.
+//! What is said of a picture in which no digit, or no number, was found.
 
 use image::DynamicImage;
 
-use crate::{card::Card, data::digits, picture::Finding, reading::Reading, report::probability};
+use crate::{card::Card, data::digits, number::NumberReading, picture::Finding, reading::Reading, report::probability};
 
 /// Says what was looked for in a picture and what was found instead. `reading` is the net's best guess, if it had any.
 pub(crate) fn refusal(picture: &DynamicImage, reading: Option<&Reading>, card: &Card) -> String {
@@ -22,6 +22,17 @@ pub(crate) fn refusal(picture: &DynamicImage, reading: Option<&Reading>, card: &
                 bounds.width, bounds.height, bounds.left, bounds.top,
             )
         }
+        (finding, _) => finding.to_string(),
+    }
+}
+
+/// The same of a picture in which no number was found.
+pub(crate) fn refusal_of_number(picture: &DynamicImage, reading: Option<&NumberReading>) -> String {
+    match (Finding::of(picture), reading) {
+        (Finding::Shapes, Some(reading)) => format!(
+            "shows no number that the net recognizes: its best guess, {reading}, hardly looks like digits. Crop it to the \
+             number: one row, from left to right"
+        ),
         (finding, _) => finding.to_string(),
     }
 }
