@@ -1,17 +1,42 @@
 //! How well a reader reads pictures as people make them: generated scenes, counted for each kind.
 
+mod numbers;
+
 use std::fmt::Write;
 
 use image::DynamicImage;
 use rayon::prelude::*;
 use serde::Serialize;
 
+pub use self::numbers::{NumberResult, SeenNumber, number_sums, number_table, read_all_numbers};
 use crate::{
     Result,
     data::ImageSet,
+    inference::Trained,
     scenes::{Kind, kinds, scene},
     thresholds::Verdict,
 };
+
+/// What a reader says about a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// The digit, or that there is none.
+    pub verdict: Verdict,
+    /// Whether it sees several digits.
+    pub several: bool,
+}
+
+impl Seen {
+    /// What a trained net says about a picture.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn by(trained: &Trained, picture: &DynamicImage) -> Result<Self> {
+        let reading = trained.read(picture)?;
+        let verdict = trained.card.thresholds.verdict(reading.as_ref());
+        Ok(Self { verdict, several: trained.shows_several(picture, reading.as_ref())? })
+    }
+}
 
 /// How a reader did on the pictures of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,16 +57,29 @@ pub struct KindResult {
     pub refused: usize,
     /// The answer is a wrong digit that the reader is sure of, or any such digit where none is shown.
     pub wrong_and_sure: usize,
+    /// Several digits are seen, where one is shown or none.
+    pub several: usize,
 }
 
 impl KindResult {
     fn new(kind: &'static str, shows_digit: bool, held_out: bool) -> Self {
-        Self { kind, shows_digit, held_out, pictures: 0, right: 0, unsure: 0, refused: 0, wrong_and_sure: 0 }
+        Self {
+            kind,
+            shows_digit,
+            held_out,
+            pictures: 0,
+            right: 0,
+            unsure: 0,
+            refused: 0,
+            wrong_and_sure: 0,
+            several: 0,
+        }
     }
 
-    fn count(&mut self, label: usize, verdict: Verdict) {
+    fn count(&mut self, label: usize, seen: Seen) {
         self.pictures += 1;
-        match verdict {
+        self.several += usize::from(seen.several);
+        match seen.verdict {
             Verdict::Refused => self.refused += 1,
             Verdict::Digit { digit, sure } => {
                 let right = self.shows_digit && digit == label;
@@ -58,6 +96,7 @@ impl KindResult {
         self.unsure += other.unsure;
         self.refused += other.refused;
         self.wrong_and_sure += other.wrong_and_sure;
+        self.several += other.several;
     }
 }
 
@@ -66,21 +105,21 @@ impl KindResult {
 /// # Errors
 /// The reader fails.
 pub fn read_all(
-    reader: impl Fn(&DynamicImage) -> Result<Verdict> + Sync,
+    reader: impl Fn(&DynamicImage) -> Result<Seen> + Sync,
     images: &ImageSet,
     per_kind: usize,
     seed: u64,
 ) -> Result<Vec<KindResult>> {
     let read = |kind: &Kind, number: usize| {
         let (picture, label) = scene(kind, images, seed, number);
-        reader(&picture).map(|verdict| (label, verdict))
+        reader(&picture).map(|seen| (label, seen))
     };
     let per_kind = if images.is_empty() { 0 } else { per_kind };
     let result = |kind: &Kind| {
         let mut result = KindResult::new(kind.name, kind.shows_digit, kind.held_out);
-        let verdicts = (0..per_kind).into_par_iter().map(|number| read(kind, number));
-        for (label, verdict) in verdicts.collect::<Result<Vec<_>>>()? {
-            result.count(label, verdict);
+        let readings = (0..per_kind).into_par_iter().map(|number| read(kind, number));
+        for (label, answer) in readings.collect::<Result<Vec<_>>>()? {
+            result.count(label, answer);
         }
         Ok(result)
     };
@@ -107,7 +146,7 @@ pub fn sums(results: &[KindResult]) -> [KindResult; 4] {
 /// The results as a table for people: each group's kinds and its sum, in percent.
 #[must_use]
 pub fn table(results: &[KindResult]) -> String {
-    let mut text = format!("{:<22}  pictures   right   refused   unsure   wrong and sure\n", "");
+    let mut text = format!("{:<22}  pictures   right   refused   unsure   wrong and sure   seen as several\n", "");
     for sum in sums(results) {
         let group = results.iter().filter(|r| r.shows_digit == sum.shows_digit && r.held_out == sum.held_out);
         text.push('\n');
@@ -116,12 +155,13 @@ pub fn table(results: &[KindResult]) -> String {
             let right = if result.shows_digit { format!("{:.1} %", percent(result.right)) } else { String::new() };
             let _ = writeln!(
                 text,
-                "{:<22}  {:>8} {right:>8}  {:>6.1} %  {:>5.1} %  {:>13.1} %",
+                "{:<22}  {:>8} {right:>8}  {:>6.1} %  {:>5.1} %  {:>13.1} %  {:>14.1} %",
                 result.kind,
                 result.pictures,
                 percent(result.refused),
                 percent(result.unsure),
                 percent(result.wrong_and_sure),
+                percent(result.several),
             );
         }
     }
@@ -141,16 +181,17 @@ mod tests {
 
     #[test]
     fn verdicts_are_counted() {
+        let seen = |verdict| Seen { verdict, several: false };
         let mut result = KindResult::new("plain", true, false);
-        result.count(1, Verdict::Digit { digit: 1, sure: true });
-        result.count(1, Verdict::Digit { digit: 1, sure: false });
-        result.count(1, Verdict::Digit { digit: 7, sure: false });
-        result.count(1, Verdict::Digit { digit: 7, sure: true });
-        result.count(1, Verdict::Refused);
+        result.count(1, seen(Verdict::Digit { digit: 1, sure: true }));
+        result.count(1, seen(Verdict::Digit { digit: 1, sure: false }));
+        result.count(1, seen(Verdict::Digit { digit: 7, sure: false }));
+        result.count(1, seen(Verdict::Digit { digit: 7, sure: true }));
+        result.count(1, Seen { verdict: Verdict::Refused, several: true });
         let counts = (result.pictures, result.right, result.unsure, result.refused, result.wrong_and_sure);
-        assert_eq!(counts, (5, 2, 2, 1, 1));
+        assert_eq!((counts, result.several), ((5, 2, 2, 1, 1), 1));
         let mut result = KindResult::new("letter", false, false);
-        result.count(1, Verdict::Digit { digit: 1, sure: true });
+        result.count(1, seen(Verdict::Digit { digit: 1, sure: true }));
         assert_eq!((result.right, result.wrong_and_sure), (0, 1));
     }
 
@@ -159,7 +200,7 @@ mod tests {
         // A reader that tells pictures apart by their size.
         let reader = |picture: &DynamicImage| {
             let (digit, sure) = (picture.width() as usize % 10, picture.height().is_multiple_of(2));
-            Ok(Verdict::Digit { digit, sure })
+            Ok(Seen { verdict: Verdict::Digit { digit, sure }, several: false })
         };
         let read = |seed| read_all(reader, &images(), 1, seed).unwrap();
         let first = read(5);
@@ -171,11 +212,13 @@ mod tests {
 
     #[test]
     fn the_table_has_a_line_for_each_kind_and_each_sum() {
-        let results = read_all(|_| Ok(Verdict::Refused), &images(), 1, 1).unwrap();
+        let results = read_all(|_| Ok(Seen { verdict: Verdict::Refused, several: false }), &images(), 1, 1).unwrap();
         let table = table(&results);
         assert_eq!(table.lines().filter(|line| line.contains('%')).count(), kinds().len() + 4);
         assert!(
-            table.contains("digits, held out              10    0.0 %   100.0 %    0.0 %            0.0 %"),
+            table.contains(
+                "digits, held out              10    0.0 %   100.0 %    0.0 %            0.0 %             0.0 %"
+            ),
             "{table}"
         );
     }

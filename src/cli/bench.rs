@@ -2,6 +2,8 @@
 
 use std::{fmt::Write, path::PathBuf};
 
+use serde_json::json;
+
 use super::{load, print, print_json};
 use crate::{
     Error, Result,
@@ -10,7 +12,7 @@ use crate::{
     bench::{Speed, measure},
     config::Operators,
     data::{digits, listed, load_mnist},
-    picture_bench,
+    picture_bench::{Seen, SeenNumber, number_table, read_all, read_all_numbers, table},
     terminal::say,
 };
 
@@ -19,7 +21,8 @@ pub(super) struct BenchArgs {
     /// The number of classes of the nets whose speed is measured
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=256))]
     classes: u16,
-    /// Measure instead how well a net reads pictures as people make them: scenes drawn from MNIST's test digits
+    /// Measure instead how well a net reads pictures as people make them, of digits and of numbers: scenes drawn from
+    /// MNIST's test digits
     #[arg(long)]
     pictures: bool,
     /// The net that reads them: a run's folder, a model.bpk, or the net that comes with lenet
@@ -55,7 +58,7 @@ impl BenchArgs {
                 }
             }
         }
-        if self.json { print_json(&speeds) } else { print(&table(&speeds)) }
+        if self.json { print_json(&speeds) } else { print(&table_of_speeds(&speeds)) }
     }
 
     fn read_pictures(&self) -> Result<()> {
@@ -68,18 +71,18 @@ impl BenchArgs {
                 listed(trained.classes()),
             )));
         }
-        let results = picture_bench::read_all(
-            |picture| Ok(trained.card.thresholds.verdict(trained.read(picture)?.as_ref())),
-            &test,
-            self.per_kind,
-            self.seed,
-        )?;
-        if self.json { print_json(&results) } else { print(&picture_bench::table(&results)) }
+        let kinds = read_all(|picture| Seen::by(&trained, picture), &test, self.per_kind, self.seed)?;
+        let numbers = read_all_numbers(|picture| SeenNumber::by(&trained, picture), &test, self.per_kind, self.seed)?;
+        if self.json {
+            print_json(&json!({ "kinds": kinds, "numbers": numbers }))
+        } else {
+            print(&format!("{}\n{}", table(&kinds), number_table(&numbers)))
+        }
     }
 }
 
 /// The table of speeds.
-fn table(speeds: &[Speed]) -> String {
+fn table_of_speeds(speeds: &[Speed]) -> String {
     let mut text =
         String::from("backend   operators   train, batch 64   train, batch 256   evaluate 1000     one image\n");
     for speed in speeds {

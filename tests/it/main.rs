@@ -15,6 +15,7 @@ mod demo;
 mod documents;
 mod exports;
 mod model;
+mod numbers;
 mod operator;
 mod page;
 mod picture_files;
