@@ -20,7 +20,7 @@ use crate::{
     model::{LeNet5, recorded_classes, rows},
     number::{NumberReading, read_number},
     picture::open,
-    reading::{Reading, read},
+    reading::{Reading, read, read_framed},
     report::Status,
 };
 
@@ -193,6 +193,22 @@ impl Trained {
     /// The device fails.
     pub fn read(&self, picture: &DynamicImage) -> Result<Option<Reading>> {
         read(&self.net, self.card.scale, &self.device, picture)
+    }
+
+    /// What images in MNIST's format show, in order.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn read_framed(&self, images: &[[u8; PIXELS]]) -> Result<Vec<Reading>> {
+        read_framed(&self.net, self.card.scale, &self.device, images)
+    }
+
+    /// What a picture shows, and how the net saw it; or why it recognizes nothing in it.
+    pub(crate) fn recognize(&self, picture: &DynamicImage) -> Result<std::result::Result<(Prediction, Reading), String>> {
+        let reading = self.read(picture)?;
+        let several = self.shows_several(picture, reading.as_ref())?;
+        let prediction = answer::judge(picture, reading.as_ref(), several, &self.card);
+        Ok(prediction.and_then(|prediction| Ok((prediction, reading.ok_or("shows nothing")?))))
     }
 
     /// Which number a picture shows; `None` if no part of it may be a digit, or the net's classes are not the digits.

@@ -29,7 +29,7 @@ use image::DynamicImage;
 pub(crate) use self::folder::{Listing, has_suffix_of_picture};
 pub use self::{
     candidates::{Candidate, candidates},
-    decode::{READABLE, STANDARD_INPUT, open},
+    decode::{READABLE, STANDARD_INPUT, decode, open},
     finding::Finding,
     numbers::{Graph, Group, graphs},
     plane::Bounds,

@@ -11,7 +11,7 @@ use image::DynamicImage;
 use crate::{
     Result,
     config::Scale,
-    data::{PIXELS, images_tensor},
+    data::{IMAGE_SIDE, PIXELS, images_tensor},
     model::{LeNet5, argmax, rows},
     picture::{Bounds, Candidate, candidates},
 };
@@ -56,6 +56,23 @@ pub fn read(net: &LeNet5, scale: Scale, device: &Device, picture: &DynamicImage)
     let images = candidates.iter().map(|candidate| &candidate.image);
     let logits = rows(net.forward(images_tensor(images, scale, device)))?;
     Ok(decide(&candidates, &logits.iter().collect::<Vec<_>>()))
+}
+
+/// Reads images in MNIST's format as they are, in order.
+///
+/// # Errors
+/// The device fails.
+pub fn read_framed(net: &LeNet5, scale: Scale, device: &Device, images: &[[u8; PIXELS]]) -> Result<Vec<Reading>> {
+    if images.is_empty() {
+        return Ok(Vec::new());
+    }
+    let logits = rows(net.forward(images_tensor(images.iter(), scale, device)))?;
+    let bounds = Bounds { left: 0, top: 0, width: IMAGE_SIDE, height: IMAGE_SIDE };
+    let reading = |(image, logits): (&[u8; PIXELS], _)| {
+        let only = Candidate { image: *image, bounds, prior: 1.0, is_plain: true, is_framed: true, in_row: false };
+        decide(&[only], &[logits])
+    };
+    Ok(images.iter().zip(logits.iter()).filter_map(reading).collect())
 }
 
 /// The vote; `None` without candidates.

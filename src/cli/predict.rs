@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{load, pictures::Request, print, print_json};
 use crate::{
@@ -74,7 +74,7 @@ impl PredictArgs {
         let shown: Vec<Shown> = pictures.par_iter().map(read).collect::<Result<_>>()?;
         shown.iter().filter_map(|shown| shown.error.as_ref()).for_each(|error| say(format!("error: {error}")));
         if self.json {
-            print_json(&shown.iter().map(|shown| &shown.json).collect::<Vec<_>>())?;
+            print_json(&shown.iter().map(|shown| &shown.record).collect::<Vec<_>>())?;
         } else {
             print(&shown.iter().map(|shown| shown.line.as_str()).collect::<String>())?;
         }
@@ -87,13 +87,29 @@ impl PredictArgs {
     }
 }
 
+/// A picture in the JSON. A path need not be valid UTF-8, but JSON must be.
+#[derive(Serialize)]
+struct Record {
+    path: String,
+    #[serde(flatten)]
+    answer: Answer,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Digit(Prediction),
+    Number(NumberPrediction),
+    Failed { error: String },
+}
+
 /// What is printed of a picture, and what the contact sheet shows of it.
 struct Shown {
     /// For standard output; empty if there is no answer.
     line: String,
     /// For standard error.
     error: Option<String>,
-    json: Value,
+    record: Record,
     entry: Option<Entry>,
 }
 
@@ -106,21 +122,22 @@ struct Said {
     text: String,
     /// May be empty.
     remark: &'static str,
-    json: Value,
+    answer: Answer,
 }
 
 impl Shown {
     fn new<T>(path: &Path, outcome: &Outcome<T>, sheet: Option<&Sheet>, said: impl Fn(&T) -> Said) -> Result<Self> {
         let entry = sheet.map(|sheet| sheet.entry(path, outcome.picture.as_ref(), &outcome.found)).transpose()?;
+        let record = |answer| Record { path: path.to_string_lossy().into_owned(), answer };
         Ok(match &outcome.answer {
             Ok(answer) => {
-                let Said { sure, title, text, remark, json } = said(answer);
+                let Said { sure, title, text, remark, answer } = said(answer);
                 let notice = if remark.is_empty() { String::new() } else { format!("  ({remark})") };
                 let state = if sure { State::Sure } else { State::Unsure };
                 Self {
                     line: format!("{}  {text}{notice}\n", path.display()),
                     error: None,
-                    json,
+                    record: record(answer),
                     entry: entry.map(|entry| entry.saying(state, &title, remark)),
                 }
             }
@@ -129,7 +146,7 @@ impl Shown {
                 Self {
                     line: String::new(),
                     error: Some(error.to_string()),
-                    json: json!({ "path": path.to_string_lossy(), "error": error.to_string() }),
+                    record: record(Answer::Failed { error: error.to_string() }),
                     entry: entry.map(|entry| entry.saying(State::Refused, "", &reason)),
                 }
             }
@@ -158,7 +175,7 @@ fn said_of_digit(prediction: &Prediction, top: usize) -> Said {
     let remark = if prediction.several { "sees several digits; --number reads them" } else { "" };
     let mut shortened = prediction.clone();
     shortened.ranking.truncate(top);
-    Said { sure: prediction.sure, title: text.clone(), text, remark, json: json!(shortened) }
+    Said { sure: prediction.sure, title: text.clone(), text, remark, answer: Answer::Digit(shortened) }
 }
 
 /// The number, then each digit with its probability. What is not sure has a question mark.
@@ -169,5 +186,5 @@ fn said_of_number(prediction: &NumberPrediction) -> Said {
         digits.map(|digit| format!("  {}{} {}", mark(digit.sure), digit.class, probability(digit.probability.into())));
     let title = format!("{}{}", mark(prediction.sure), prediction.number);
     let text = format!("{title}{}", digits.collect::<String>());
-    Said { sure: prediction.sure, title, text, remark: "", json: json!(prediction) }
+    Said { sure: prediction.sure, title, text, remark: "", answer: Answer::Number(prediction.clone()) }
 }

@@ -1,6 +1,6 @@
 //! What is said of a picture: the digit or the number that it shows, or why there is none.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::DynamicImage;
 use serde::Serialize;
@@ -49,9 +49,6 @@ pub struct Found {
 /// What the net predicts for a picture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
-    /// The picture's file.
-    #[serde(serialize_with = "as_text")]
-    pub path: PathBuf,
     /// The name of the most likely class.
     pub class: String,
     /// Its index.
@@ -85,9 +82,6 @@ pub struct RankedClass {
 /// The number that the net reads in a picture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NumberPrediction {
-    /// The picture's file.
-    #[serde(serialize_with = "as_text")]
-    pub path: PathBuf,
     /// The digits, with a space where there is a clear gap.
     pub number: String,
     /// The probability that they are all right, 0 to 1.
@@ -98,15 +92,26 @@ pub struct NumberPrediction {
     pub digits: Vec<Found>,
 }
 
-/// A path need not be valid UTF-8, but JSON must be.
-fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
-}
-
 impl<T> Outcome<T> {
     /// Of a file that cannot be read.
     pub(super) fn failed(error: Error) -> Self {
         Self { picture: None, found: Vec::new(), answer: Err(error) }
+    }
+}
+
+/// What is predicted for a picture, or why nothing is.
+pub(super) fn judge(
+    picture: &DynamicImage,
+    reading: Option<&Reading>,
+    several: bool,
+    card: &Card,
+) -> std::result::Result<Prediction, String> {
+    match reading {
+        Some(reading) if card.thresholds.verdict(Some(reading)) != Verdict::Refused => {
+            Ok(Prediction::new(reading, several, card))
+        }
+        _ if several => Err("shows several digits, not one; --number reads them".to_owned()),
+        _ => Err(refusal(picture, reading, card)),
     }
 }
 
@@ -119,13 +124,7 @@ impl Outcome<Prediction> {
         card: &Card,
     ) -> Self {
         let found = reading.map(|reading| Found::new(reading, card)).into_iter().collect();
-        let answer = match reading {
-            Some(reading) if card.thresholds.verdict(Some(reading)) != Verdict::Refused => {
-                Ok(Prediction::new(path, reading, several, card))
-            }
-            _ if several => Err("shows several digits, not one; --number reads them".to_owned()),
-            _ => Err(refusal(&picture, reading, card)),
-        };
+        let answer = judge(&picture, reading, several, card);
         let answer = answer.map_err(|reason| Error::Picture { path: path.to_owned(), reason });
         Self { picture: Some(picture), found, answer }
     }
@@ -137,7 +136,6 @@ impl Outcome<NumberPrediction> {
         let found: Vec<_> = digits.map(|digit| Found::of_number(digit, card)).collect();
         let answer = match reading {
             Some(reading) if reading.is_number() => Ok(NumberPrediction {
-                path: path.to_owned(),
                 number: reading.to_string(),
                 probability: reading.probability,
                 sure: found.iter().all(|digit| digit.sure),
@@ -164,7 +162,7 @@ impl Found {
 }
 
 impl Prediction {
-    fn new(path: &Path, reading: &Reading, several: bool, card: &Card) -> Self {
+    pub(crate) fn new(reading: &Reading, several: bool, card: &Card) -> Self {
         let ranked = |(index, (class, probability)): (usize, (&String, &f32))| RankedClass {
             class: class.clone(),
             index,
@@ -174,8 +172,8 @@ impl Prediction {
             card.classes.iter().zip(&reading.probabilities).enumerate().map(ranked).collect();
         ranking.sort_by(|a, b| b.probability.total_cmp(&a.probability));
         let Reading { class: index, probability, energy, bounds, .. } = *reading;
-        let (path, class) = (path.to_owned(), card.classes[index].clone());
+        let class = card.classes[index].clone();
         let sure = probability >= card.thresholds.sure && !several;
-        Self { path, class, index, probability, sure, several, energy, bounds, ranking }
+        Self { class, index, probability, sure, several, energy, bounds, ranking }
     }
 }

@@ -50,7 +50,9 @@ const DAMAGED: &str = "It may be damaged: copy or save it again";
 pub fn open(path: &Path) -> Result<DynamicImage> {
     let path = if path == Path::new(STANDARD_INPUT) { Path::new("standard input") } else { path };
     let bytes = if path == Path::new("standard input") { read_standard_input() } else { read_file(path) };
-    bytes.and_then(|bytes| decode(&bytes)).map_err(|reason| Error::Picture { path: path.to_owned(), reason })
+    bytes
+        .and_then(|bytes| decode(&bytes, MAX_PIXELS))
+        .map_err(|reason| Error::Picture { path: path.to_owned(), reason })
 }
 
 fn read_standard_input() -> std::result::Result<Vec<u8>, String> {
@@ -85,7 +87,11 @@ fn read(from: impl Read) -> std::result::Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> std::result::Result<DynamicImage, String> {
+/// Decodes the bytes of a picture file of at most `max_pixels`.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn decode(bytes: &[u8], max_pixels: u64) -> std::result::Result<DynamicImage, String> {
     static LARGE: Mutex<()> = Mutex::new(());
     let format = match Format::of(bytes) {
         Format::Readable(format) => format,
@@ -102,7 +108,7 @@ fn decode(bytes: &[u8]) -> std::result::Result<DynamicImage, String> {
     let pixels = u64::from(decoder.dimensions().0) * u64::from(decoder.dimensions().1);
     let without_colours = format == ImageFormat::Jpeg && pixels > MAX_COLOUR_PIXELS && has_brightness(bytes);
     let memory = if without_colours { pixels } else { decoder.total_bytes() };
-    check_size(decoder.dimensions(), memory)?;
+    check_size(decoder.dimensions(), memory, max_pixels)?;
     let orientation = decoder.orientation().map_err(fault)?;
     let _one_at_a_time = (memory > LARGE_BYTES).then(|| LARGE.lock());
     let mut picture = if without_colours {
@@ -125,9 +131,9 @@ fn other_format(format: Format, bytes: &[u8]) -> String {
     format!("{what}. {remedy}")
 }
 
-fn check_size((width, height): (u32, u32), memory: u64) -> std::result::Result<(), String> {
+fn check_size((width, height): (u32, u32), memory: u64, max_pixels: u64) -> std::result::Result<(), String> {
     let pixels = (u64::from(width) * u64::from(height)).max(1);
-    let limit = MAX_PIXELS.min(MAX_BYTES / memory.div_ceil(pixels).max(1));
+    let limit = max_pixels.min(MAX_BYTES / memory.div_ceil(pixels).max(1));
     let remedy = "Reduce it, for example with `magick PICTURE -resize 4000x4000 SMALLER.jpg`, or crop it to the digit";
     if width.min(height) == 0 {
         return Err(format!("has {width} x {height} pixels: it shows nothing"));
@@ -203,7 +209,7 @@ mod tests {
         let bytes = bytes.into_inner();
         assert!(has_brightness(&bytes));
         let grey = decode_brightness(&bytes).unwrap().to_luma8();
-        let colours = decode(&bytes).unwrap().to_rgb8();
+        let colours = decode(&bytes, MAX_PIXELS).unwrap().to_rgb8();
         assert_eq!(grey.dimensions(), colours.dimensions());
         for (grey, Rgb(colours)) in grey.pixels().zip(colours.pixels()) {
             // The weights of JPEG's brightness: ITU-R BT.601.
@@ -216,10 +222,10 @@ mod tests {
     #[test]
     fn limits_are_told_with_the_remedy() {
         let complaint = |width, height, bytes: u64| {
-            check_size((width, height), u64::from(width) * u64::from(height) * bytes).unwrap_err()
+            check_size((width, height), u64::from(width) * u64::from(height) * bytes, MAX_PIXELS).unwrap_err()
         };
-        assert_eq!(check_size((12_000, 9_000), 12_000 * 9_000), Ok(()));
-        assert_eq!(check_size((16_320, 12_240), 16_320 * 12_240), Ok(()));
+        assert_eq!(check_size((12_000, 9_000), 12_000 * 9_000, MAX_PIXELS), Ok(()));
+        assert_eq!(check_size((16_320, 12_240), 16_320 * 12_240, MAX_PIXELS), Ok(()));
         insta::assert_snapshot!(complaint(16_320, 12_240, 3), @"has 16320 x 12240 pixels, 200 megapixels; at most 133 of this kind are read. Reduce it, for example with `magick PICTURE -resize 4000x4000 SMALLER.jpg`, or crop it to the digit");
         insta::assert_snapshot!(complaint(20_000, 20_000, 1), @"has 20000 x 20000 pixels, 400 megapixels; at most 250 of this kind are read. Reduce it, for example with `magick PICTURE -resize 4000x4000 SMALLER.jpg`, or crop it to the digit");
         insta::assert_snapshot!(complaint(70_000, 10, 1), @"has 70000 x 10 pixels; sides of at most 65535 are read. Reduce it, for example with `magick PICTURE -resize 4000x4000 SMALLER.jpg`, or crop it to the digit");
