@@ -18,7 +18,7 @@ use serde_json::json;
 pub use self::{
     augmentation::write_augmentation,
     charts::{Chart, Legend, Marks, Series},
-    demo::{About, demo},
+    demo::{About, Demo, demo},
     sheet::{Entry, Sheet, State},
 };
 use self::{

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::print;
+use super::{load, print};
 use crate::{
     Error, Result,
     artifacts::RunDir,
@@ -11,7 +11,7 @@ use crate::{
     export::{Format, Input, Net},
     files::write_atomically,
     inference::Trained,
-    page::{About, demo},
+    page::{About, Demo, demo},
     terminal::say,
 };
 
@@ -44,7 +44,7 @@ impl ExportArgs {
         }
         let bytes = match format {
             Some(format) => Net::read(&run, license)?.to_bytes(format, input.unwrap_or_default())?,
-            None if is_page => demo_of(&run, &Trained::load(&run, None)?)?.into_bytes(),
+            None if is_page => demo_of(&run, &load(&run, None)?, false)?.html.into_bytes(),
             None => {
                 return Err(Error::Usage(format!(
                     "{shown}: its suffix says in which format to write; there are .html, .onnx, .safetensors and .pt"
@@ -57,7 +57,7 @@ impl ExportArgs {
 }
 
 /// The page of a net, with examples if its test images can be loaded.
-fn demo_of(run: &Path, trained: &Trained) -> Result<String> {
+pub(super) fn demo_of(run: &Path, trained: &Trained, feedback: bool) -> Result<Demo> {
     // The model file of a run stands for the run.
     let folder = if run.is_file() { run.parent().unwrap_or(Path::new("")) } else { run };
     let in_run = trained.origin.is_run();
@@ -71,5 +71,5 @@ fn demo_of(run: &Path, trained: &Trained) -> Result<String> {
     let path = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let name = path.file_name().map_or_else(|| "net".into(), |name| name.to_string_lossy());
     let misses = report.and_then(|report| report.test).map(|test| test.worst).unwrap_or_default();
-    demo(trained, &About { name: &name, test: test.as_ref(), misses: &misses })
+    demo(trained, &About { name: &name, test: test.as_ref(), misses: &misses, feedback })
 }

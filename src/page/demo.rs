@@ -15,7 +15,7 @@ use super::{
 use crate::{Error, Result, data::ImageSet, evaluation::Miss, fused::values, inference::Trained, model::LeNet5};
 
 /// The page's modules, each behind those that it imports.
-const MODULES: [&str; 19] = [
+const MODULES: [&str; 20] = [
     include_str!("demo/net.js"),
     include_str!("demo/backward.js"),
     include_str!("demo/units.js"),
@@ -34,6 +34,7 @@ const MODULES: [&str; 19] = [
     include_str!("demo/inspector.js"),
     include_str!("demo/answer.js"),
     include_str!("demo/sources.js"),
+    include_str!("demo/feedback.js"),
     include_str!("demo/app.js"),
 ];
 const STYLE: &str = include_str!("demo/demo.css");
@@ -50,13 +51,24 @@ pub struct About<'a> {
     pub test: Option<&'a ImageSet>,
     /// Those that the net misreads, the most confident first.
     pub misses: &'a [Miss],
+    /// Whether a service delivers the page and takes corrections.
+    pub feedback: bool,
 }
 
-/// A net as a page: one HTML file that requests nothing.
+/// A net as a page.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    /// One HTML file. It requests nothing, unless a service takes corrections.
+    pub html: String,
+    /// Its content security policy, which is also in it.
+    pub policy: String,
+}
+
+/// Makes the page of a net.
 ///
 /// # Errors
 /// The parameters cannot be read, or the page cannot be made.
-pub fn demo(trained: &Trained, about: &About) -> Result<String> {
+pub fn demo(trained: &Trained, about: &About) -> Result<Demo> {
     let card = &trained.card;
     let (slope, background) = card.scale.linear();
     let data = json!({
@@ -65,30 +77,35 @@ pub fn demo(trained: &Trained, about: &About) -> Result<String> {
         "sure": card.thresholds.sure,
         "noClass": card.thresholds.no_digit,
         "examples": about.test.map(|set| examples(set, about.misses, card.classes.len())).unwrap_or_default(),
+        "feedback": about.feedback,
         "parameters": STANDARD.encode(parameters(&trained.net)?),
     });
     // In a script element, only `<` could end it.
     let data = data.to_string().replace('<', "\\u003c");
     let script = bundle(&MODULES);
     let style = format!(":root{{{LIGHT}}}@media(prefers-color-scheme:dark){{:root{{{DARK}}}}}\n{STYLE}");
+    let connect = if about.feedback { "'self'" } else { "'none'" };
     let policy = format!(
-        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src {connect}; base-uri 'none'; \
+         form-action 'none'",
         hash(&script),
         hash(&style)
     );
-    render(
+    let html = render(
         "demo.html",
         &json!({
             "thing": thing(&card.classes),
             "name": about.name,
             "version": env!("CARGO_PKG_VERSION"),
             "accuracy": card.test_accuracy,
+            "feedback": about.feedback,
             "policy": policy,
             "style": style,
             "script": script,
             "data": data,
         }),
-    )
+    )?;
+    Ok(Demo { html, policy })
 }
 
 /// What one draws for a net with these classes.

@@ -146,7 +146,7 @@ fn every_unit_is_shown_on_desktops_and_phones_light_and_dark() {
 fn the_page_names_no_other_place() {
     let html = fs::read_to_string(page()).unwrap();
     let policy = html.split("Content-Security-Policy").nth(1).unwrap();
-    for part in ["default-src 'none'", "script-src 'sha256-", "style-src 'sha256-"] {
+    for part in ["default-src 'none'", "connect-src 'none'", "script-src 'sha256-", "style-src 'sha256-"] {
         assert!(policy.replace("&#x27;", "'").split('>').next().unwrap().contains(part), "{part}");
     }
     assert!(!html.contains(" src=") && !html.contains("<link") && !html.contains("url("));

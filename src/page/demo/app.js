@@ -4,6 +4,7 @@
 import { createAnswer } from './answer.js';
 import { backward } from './backward.js';
 import { byId, el } from './dom.js';
+import { createFeedback } from './feedback.js';
 import { createInspector } from './inspector.js';
 import { createLayers } from './layers.js';
 import { IMAGE_SIDE, forward, readNet } from './net.js';
@@ -33,6 +34,7 @@ import { strongestUnit, wayDown, wayUp } from './ways.js';
  * @property {number} sure from this probability on, an answer counts as sure
  * @property {number} noClass below this probability, it is none of the classes
  * @property {{ pixels: string, label: number, misread_as: number | null }[]} examples
+ * @property {boolean} feedback whether the page's service takes corrections
  * @property {string} parameters
  */
 
@@ -89,6 +91,7 @@ const inspector = createInspector(net, classes, {
   },
 });
 const examples = createExamples(data, showImage);
+const feedback = data.feedback ? createFeedback(classes, () => state.pixels) : null;
 
 /** The value or, in the backward pass, the error that the layers show of a unit. @param {Unit} unit */
 function valueOf({ layer, index }) {
@@ -105,6 +108,7 @@ function update() {
   layers.redraw(state);
   showChosen();
   showLoss();
+  feedback?.redraw();
   clearTimeout(pause);
   pause = setTimeout(() => say(answer.spoken(state.pass)), PAUSE);
 }
