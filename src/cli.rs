@@ -12,6 +12,7 @@ mod import;
 mod pictures;
 mod predict;
 mod report;
+mod serve;
 mod signals;
 mod sweep;
 mod train;
@@ -25,7 +26,7 @@ use clap::{Parser, Subcommand};
 
 use self::{
     augment::AugmentArgs, backends::BackendsArgs, bench::BenchArgs, evaluate::EvaluateArgs, export::ExportArgs,
-    import::ImportArgs, predict::PredictArgs, report::ReportArgs, sweep::SweepArgs, train::TrainArgs,
+    import::ImportArgs, predict::PredictArgs, report::ReportArgs, serve::ServeArgs, sweep::SweepArgs, train::TrainArgs,
 };
 use crate::{
     Error, Result,
@@ -50,6 +51,8 @@ enum Command {
     Evaluate(EvaluateArgs),
     /// Classify pictures of digits with a trained net
     Predict(PredictArgs),
+    /// Serve a net over HTTP, with its page
+    Serve(ServeArgs),
     /// Write the page of a run, or a page that compares several runs
     Report(ReportArgs),
     /// Write a trained net as a page to draw on, or for other programs: HTML, ONNX, safetensors or PyTorch
@@ -80,6 +83,7 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Predict(args) => args.run(),
+            Command::Serve(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Import(args) => args.run(),

@@ -83,6 +83,10 @@ pub enum Error {
     #[error("training failed: {0}")]
     Training(String),
 
+    /// The service could not be started, or one of its files not be written.
+    #[error("{0}")]
+    Serve(String),
+
     /// A page or one of its charts could not be made.
     #[error("{0}")]
     Page(String),

@@ -28,6 +28,7 @@
 //! - [`negatives`]: images without a digit, to train with.
 //! - [`page`]: a run, a comparison of several, or the net itself, as an HTML page.
 //! - [`import`]: nets that other programs trained, as runs.
+//! - [`serve`]: a net behind HTTP.
 //! - [`run`]: a whole run: prepare, train, test, write the page.
 //! - [`sweep`]: runs over a grid of hyperparameters.
 //! - [`mod@bench`]: the speed of each backend.
@@ -65,6 +66,7 @@ mod refusal;
 pub mod report;
 pub mod run;
 pub mod scenes;
+pub mod serve;
 pub mod state_dict;
 pub mod sweep;
 pub mod terminal;

@@ -17,7 +17,7 @@ pub(super) fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
     let dashboard = progress.resolve() == Progress::Dashboard;
     let speak = !dashboard && progress != Progress::None;
     let before = AtomicBool::new(false);
-    let on_signal = move || {
+    on_signal(move || {
         if before.swap(true, Ordering::Relaxed) {
             // 130 is the shells' exit code for Ctrl-C.
             if dashboard {
@@ -29,9 +29,13 @@ pub(super) fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
         if speak {
             say("stopping; press Ctrl-C again to quit immediately");
         }
-    };
-    unless_hangup_is_ignored(|| ctrlc::set_handler(on_signal)).map_err(|e| Error::Signals(e.to_string()))?;
+    })?;
     Ok(interrupter)
+}
+
+/// Does something at each Ctrl-C and termination signal.
+pub(super) fn on_signal(action: impl FnMut() + Send + 'static) -> Result<()> {
+    unless_hangup_is_ignored(|| ctrlc::set_handler(action)).map_err(|e| Error::Signals(e.to_string()))
 }
 
 /// Sets a handler of all signals, but leaves SIGHUP ignored if it is: `nohup` runs a program so, which has to go on when

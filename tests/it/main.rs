@@ -21,6 +21,7 @@ mod page;
 mod picture_files;
 mod pictures;
 mod pretrained;
+mod serve;
 mod sweeps;
 mod textbook;
 mod training;

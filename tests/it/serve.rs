@@ -1,0 +1,8 @@
+//! The service over real connections.
+
+mod answers;
+mod client;
+mod corrections;
+mod ending;
+mod load;
+mod refusals;
