@@ -204,7 +204,10 @@ impl Trained {
     }
 
     /// What a picture shows, and how the net saw it; or why it recognizes nothing in it.
-    pub(crate) fn recognize(&self, picture: &DynamicImage) -> Result<std::result::Result<(Prediction, Reading), String>> {
+    pub(crate) fn recognize(
+        &self,
+        picture: &DynamicImage,
+    ) -> Result<std::result::Result<(Prediction, Reading), String>> {
         let reading = self.read(picture)?;
         let several = self.shows_several(picture, reading.as_ref())?;
         let prediction = answer::judge(picture, reading.as_ref(), several, &self.card);
