@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     fs,
+    io::{Cursor, Read, Write},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -20,6 +21,7 @@ use lenet::{
 use rten::Model;
 use rten_tensor::{NdTensor, prelude::*};
 use serde_json::json;
+use zip::write::SimpleFileOptions;
 
 use crate::common::{arg, full_run, idx_files, model_bits, parameter_bits, project, run};
 
@@ -233,6 +235,36 @@ fn tensors_are_told_by_their_shapes() {
     assert_eq!(model_bits(&out), parameter_bits(&net(&expected, &Device::flex()).unwrap()));
 }
 
+/// A `state_dict` with one more entry: opcodes that push a key and a value, and set the item.
+fn with_entry(torch: &[u8], opcodes: &[u8]) -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(torch)).unwrap();
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for i in 0..archive.len() {
+        let mut entry = archive.by_index(i).unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        let name = entry.name().unwrap().into_owned();
+        if name.ends_with("data.pkl") {
+            assert_eq!(bytes.pop(), Some(b'.'));
+            bytes.extend_from_slice(opcodes);
+            bytes.push(b'.');
+        }
+        writer.start_file(name, SimpleFileOptions::default()).unwrap();
+        writer.write_all(&bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn of_a_checkpoint_that_holds_harmless_objects_the_tensors_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("lightning.pt"), folder.path().join("run"));
+    let torch = exported().to_bytes(Format::Torch, Input::Byte).unwrap();
+    fs::write(&file, with_entry(&torch, b"X\x05\0\0\0extracargparse\nNamespace\n)\x81s")).unwrap();
+    let (code, _, error) = run(&["import", arg(&file), "--out", arg(&out)]);
+    assert!(code == 0 && error.contains("also holds argparse.Namespace, of which nothing was read"), "{error}");
+}
+
 #[test]
 fn a_file_that_is_not_what_it_claims_is_told_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -256,7 +288,11 @@ fn a_file_that_is_not_what_it_claims_is_told_and_leaves_nothing() {
     twice.push(("ema.weight", "F32", &[10, 84], f32s(&original.parameters.output.weight)));
     let onnx = original.to_bytes(Format::Onnx, Input::Byte).unwrap();
     let torch = original.to_bytes(Format::Torch, Input::Byte).unwrap();
-    let cases: [(&str, Vec<u8>, &[&str]); 13] = [
+    let mut call = b"X\x05\0\0\0extra".to_vec();
+    call.extend_from_slice(&code[0][2..]);
+    call.extend(code[1..].iter().copied().flatten());
+    *call.last_mut().unwrap() = b's';
+    let cases: [(&str, Vec<u8>, &[&str]); 14] = [
         (
             "twice.safetensors",
             safetensors(&twice),
@@ -292,6 +328,11 @@ fn a_file_that_is_not_what_it_claims_is_told_and_leaves_nothing() {
             &["its values cannot be used:\n  c3.bias: not all are finite numbers"],
         ),
         ("code.pt", code.concat(), &["not a readable state_dict of PyTorch", "Nothing in it was executed"]),
+        (
+            "beside.pt",
+            with_entry(&torch, &call),
+            &["calls posix.system when Python loads it", "Nothing in it was executed", ".safetensors"],
+        ),
         ("cut.pt", torch[..9999].to_vec(), &["not a readable state_dict of PyTorch", "damaged"]),
         ("net.h5", b"\x89HDF\r\n\x1a\n".to_vec(), &["is an HDF5 file, as Keras writes. Such files are not read"]),
         ("model.bpk", fs::read(full_run().0.path().join("model.bpk")).unwrap(), &["It needs no import"]),
