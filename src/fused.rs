@@ -1,7 +1,7 @@
 //! Fused operators for Burn's CPU backends, on top of the crate `lenet_kernels`.
 //!
 //! - [`operator`]: the whole net as one node on the tape.
-//! - [`cross_entropy`]: softmax and the loss as another.
+//! - [`loss`]: the same with softmax and cross-entropy, which training takes.
 //! - [`sgd`]: a step of the optimizer.
 //! - [`host`]: a backend's tensors as slices.
 //!
@@ -9,12 +9,13 @@
 
 #![allow(deprecated, reason = "Burn will drop ndarray; until then it is the cross-check of flex")]
 
-pub(crate) mod cross_entropy;
 mod host;
+mod loss;
 mod operator;
 pub(crate) mod sgd;
 
 pub(crate) use self::{
     host::{tensor, values},
+    loss::loss,
     operator::forward,
 };

@@ -162,6 +162,16 @@ impl LeNet5 {
         fused.unwrap_or_else(|| self.layers(images).output)
     }
 
+    /// The mean cross-entropy of a mini-batch and its logits by the fused operator, if it applies; see [`fused::loss`].
+    pub(crate) fn fused_loss(
+        &self,
+        images: &Tensor<4>,
+        labels: &[Option<usize>],
+        smoothing: f32,
+    ) -> Option<(Tensor<1>, Tensor<2>)> {
+        self.parameters().and_then(|parameters| fused::loss(images, parameters, labels, smoothing))
+    }
+
     /// The parameters as the fused operator takes them; `None` if a layer has no bias.
     fn parameters(&self) -> Option<Parameters<DispatchTensor>> {
         fn layer<const D: usize>(

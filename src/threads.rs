@@ -7,9 +7,11 @@ use std::{
         mpsc::{Sender, channel},
     },
     thread,
+    time::Duration,
 };
 
 use burn::tensor::Device;
+use lenet_kernels::parallel::Waiting;
 use rayon::{ThreadBuilder, ThreadPoolBuilder};
 
 use crate::{Error, Result, backend::is_host, terminal::say};
@@ -92,12 +94,16 @@ pub(crate) fn run<T: Send>(device: &Device, work: impl FnOnce() -> T + Send) -> 
     })
 }
 
+/// How long a thread sleeps that has found no work for some time, during a checkpoint for example.
+const NAP: Duration = Duration::from_micros(50);
+
 /// Runs whatever work there is until `done`.
 fn stay_awake(done: &AtomicBool) {
+    let mut waiting = Waiting::default();
     while !done.load(Ordering::Relaxed) {
-        if rayon::yield_now() != Some(rayon::Yield::Executed) {
-            // The system may have other use for the core.
-            std::thread::yield_now();
+        match rayon::yield_now() {
+            Some(rayon::Yield::Executed) => waiting.over(),
+            _ => waiting.pause(|| thread::sleep(NAP)),
         }
     }
 }

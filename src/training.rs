@@ -8,6 +8,7 @@ mod scheduler;
 mod sgd;
 mod state;
 mod step;
+mod strategy;
 mod tensorboard;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use burn::{
     module::Module,
     tensor::Device,
     train::{
-        EarlyStoppingStrategy, Interrupter, Learner, SupervisedTraining,
+        EarlyStoppingStrategy, Interrupter, Learner, SupervisedTraining, TrainingStrategy,
         checkpoint::{CheckpointingAction, CheckpointingStrategy},
         metric::{LearningRateMetric, store::EventStoreClient},
     },
@@ -25,7 +26,7 @@ use burn::{
 pub(crate) use self::sgd::optimizer;
 pub use self::{
     display::Progress,
-    step::{BatchMetrics, BatchOutput, OnDevice},
+    step::{BatchMetrics, BatchOutput, BatchOutputs, OnDevice},
 };
 use self::{
     logs::MetricLogs,
@@ -33,11 +34,13 @@ use self::{
     recorder::Recorder,
     scheduler::Scheduler,
     state::SharedState,
+    strategy::OnHost,
     tensorboard::EventFile,
 };
 use crate::{
     Error, Result,
     artifacts::RunDir,
+    backend::is_host,
     config::{Config, Schedule},
     data::{Augmentation, BatchLoader, Splits},
     model::{LeNet5, LeNet5Config},
@@ -111,6 +114,10 @@ pub(crate) fn learn(
         .renderer(Box::new(recorder))
         .with_interrupter(interrupter.clone())
         .num_epochs(config.training.epochs);
+    if is_host(device) {
+        training =
+            training.with_training_strategy(TrainingStrategy::Custom(Arc::new(OnHost { device: training_device })));
+    }
     if config.training.patience > 0 {
         training = training.early_stopping(Patience { state: state.clone(), epochs: config.training.patience });
     }

@@ -16,19 +16,30 @@
 pub fn mean_with_grad(logits: &[f32], targets: &[f32], classes: usize) -> (f32, Vec<f32>) {
     assert_eq!(logits.len(), targets.len(), "each row of logits needs a target");
     let rows = logits.len() / classes;
-    let share = 1.0 / rows as f32;
-    let mut grads = vec![0.0; logits.len()];
-    let mut sum = 0.0_f64;
-    let targets = targets.chunks_exact(classes);
-    for ((logits, target), grad) in logits.chunks_exact(classes).zip(targets).zip(grads.chunks_exact_mut(classes)) {
-        sum += f64::from(row(logits, target, grad));
+    let (mut losses, mut grads) = (vec![0.0; rows], vec![0.0; logits.len()]);
+    rows_with_grad(logits, targets, rows, &mut losses, &mut grads);
+    (mean(&losses), grads)
+}
+
+/// The losses of some rows of a mini-batch of `batch` rows, and the derivative of its mean loss with respect to their logits.
+pub(crate) fn rows_with_grad(logits: &[f32], targets: &[f32], batch: usize, losses: &mut [f32], grads: &mut [f32]) {
+    let share = 1.0 / batch as f32;
+    let classes = (logits.len() / losses.len().max(1)).max(1);
+    let rows = logits.chunks_exact(classes).zip(targets.chunks_exact(classes));
+    for ((logits, target), (loss, grad)) in rows.zip(losses.iter_mut().zip(grads.chunks_exact_mut(classes))) {
+        *loss = row(logits, target, grad);
         for grad in grad {
             *grad *= share;
         }
     }
+}
+
+/// The mean of the rows' losses.
+pub(crate) fn mean(losses: &[f32]) -> f32 {
+    let sum: f64 = losses.iter().copied().map(f64::from).sum();
     #[expect(clippy::cast_possible_truncation, reason = "the loss is f32")]
-    let mean = (sum / rows as f64) as f32;
-    (mean, grads)
+    let mean = (sum / losses.len() as f64) as f32;
+    mean
 }
 
 /// The loss of a row, and its gradient into `grad`.

@@ -9,6 +9,7 @@
 //! - `parameters`: a weight and a bias for each layer.
 //! - `pack`: parameters from Burn's and PyTorch's layout to that of the kernels, gradients back.
 //! - [`cross_entropy`] and `sgd`: the loss and the optimizer's step.
+//! - [`parallel`]: work over the threads of Rayon's pool by threads that wait awake.
 //! - `layers`: C1 with S2, C3 with S4, and the fully connected layers; of each the algorithm, the kernels for both
 //!   directions, and tests against the algorithm in plain loops.
 //! - `probe`: where the time of a pass goes.
@@ -32,6 +33,7 @@ pub mod cross_entropy;
 mod layers;
 mod net;
 mod pack;
+pub mod parallel;
 mod parameters;
 mod probe;
 mod sgd;
@@ -41,7 +43,7 @@ mod simd;
 mod testing;
 
 pub use self::{
-    net::{Activations, Net},
+    net::{Activations, Loss, Net},
     parameters::{LayerParameters, Parameters, lengths},
     probe::{Probe, Stage, StageTimer},
     sgd::SgdStep,

@@ -9,15 +9,17 @@ use bytemuck::{Zeroable, cast_slice, cast_slice_mut, zeroed_box};
 use rayon::prelude::*;
 
 use crate::{
+    cross_entropy::{mean, rows_with_grad},
     layers::{
         BackgroundMask, c1_s2, c3_s4,
         dense::{C5Backward, C5Forward, F6Backward, F6Forward, OutputBackward, OutputForward, WeightGrad, bias_grad},
     },
     pack::{BackwardWeights, ConvGrads, ForwardWeights, pack_blocks, unpack_blocks, unpad_rows},
+    parallel::for_each,
     parameters::{LayerParameters, Parameters},
     probe::{Probe, Stage},
     shapes::{C5, C5Row, F6, F6Row, INPUT, Image, KERNEL_ROW_PADDED, OutputBlock, S2Argmax, S2Units, S4Argmax, S4Row},
-    simd::{AlignedVec, CacheAligned, InstructionSet, LANES, Row},
+    simd::{AlignedVec, CacheAligned, InstructionSet, LANES},
 };
 
 /// Images in a chunk.
@@ -109,7 +111,25 @@ impl Activations {
     }
 }
 
-/// A chunk's part of [`Activations`].
+impl Activations {
+    fn views(&self) -> impl Iterator<Item = ChunkView<'_>> {
+        let Self { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = self;
+        (0..background.len()).step_by(CHUNK).map(move |first| {
+            let range = first..(first + CHUNK).min(background.len());
+            ChunkView {
+                background: &background[range.clone()],
+                s2: &s2[range.clone()],
+                s2_argmax: &s2_argmax[range.clone()],
+                s4: &s4[range.clone()],
+                s4_argmax: &s4_argmax[range.clone()],
+                c5: &c5[range.clone()],
+                f6: &f6[range],
+            }
+        })
+    }
+}
+
+/// A chunk's part of [`Activations`], to be written.
 struct Chunk<'a> {
     background: &'a mut [BackgroundMask],
     s2: &'a mut [S2Units],
@@ -118,6 +138,29 @@ struct Chunk<'a> {
     s4_argmax: &'a mut [S4Argmax],
     c5: &'a mut [C5Row],
     f6: &'a mut [F6Row],
+}
+
+/// The same, to be read.
+struct ChunkView<'a> {
+    background: &'a [BackgroundMask],
+    s2: &'a [S2Units],
+    s2_argmax: &'a [S2Argmax],
+    s4: &'a [S4Row],
+    s4_argmax: &'a [S4Argmax],
+    c5: &'a [C5Row],
+    f6: &'a [F6Row],
+}
+
+impl Chunk<'_> {
+    fn reborrow(&mut self) -> Chunk<'_> {
+        let Self { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = self;
+        Chunk { background, s2, s2_argmax, s4, s4_argmax, c5, f6 }
+    }
+
+    fn view(&self) -> ChunkView<'_> {
+        let Self { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = self;
+        ChunkView { background, s2, s2_argmax, s4, s4_argmax, c5, f6 }
+    }
 }
 
 thread_local! {
@@ -144,13 +187,10 @@ impl<P: Probe> Net<P> {
         let mut activations = Activations::of(images.len());
         let classes = weights.output_bias.len();
         let mut logits = vec![0.0; images.len() * classes];
-        activations
-            .chunks()
-            .zip(images.chunks(CHUNK))
-            .zip(logits.chunks_mut(CHUNK * classes))
-            .collect::<Vec<_>>()
-            .into_par_iter()
-            .for_each(|((chunk, images), logits)| self.forward_chunk(&weights, images, chunk, logits));
+        let chunks = activations.chunks().zip(images.chunks(CHUNK)).zip(logits.chunks_mut(CHUNK * classes));
+        for_each(chunks.collect(), |((chunk, images), logits)| {
+            self.forward_chunk(&weights, images, chunk, logits);
+        });
         (logits, activations)
     }
 
@@ -224,66 +264,90 @@ impl<P: Probe> Net<P> {
         with_images: bool,
     ) -> (Parameters<Vec<f32>>, Option<Vec<f32>>) {
         let weights = BackwardWeights::pack(parameters);
-        let count = images.len() / INPUT;
-        assert!(count > 0 && count * INPUT == images.len(), "{} pixels are no whole images", images.len());
-        let classes = parameters.output.bias.len();
+        let (count, classes) = (count(images), parameters.output.bias.len());
         assert_eq!(logits_grad.len(), count * classes, "the gradient is of other logits");
         assert_eq!(activations.s2.len(), count, "the activations are of another number of images");
-        let mut grads = DenseGrads {
-            c5: AlignedVec::zeros(count),
-            f6: AlignedVec::zeros(count),
-            output: pack_blocks(logits_grad, classes),
-        };
+        let mut grads = Grads::of(count);
         let mut image_grad = if with_images { vec![0.0; images.len()] } else { Vec::new() };
         let image_grads = cast_slice_mut(&mut image_grad).chunks_mut(CHUNK).map(Some);
-        let chunks: Vec<_> = grads
-            .f6
-            .chunks_mut(CHUNK)
-            .zip(grads.c5.chunks_mut(CHUNK))
+        let chunks = activations
+            .views()
+            .zip(logits_grad.chunks(CHUNK * classes))
+            .zip(grads.chunks())
             .zip(image_grads.chain(std::iter::repeat_with(|| None)))
-            .enumerate()
-            .map(|(index, ((f6_grad, c5_grad), image_grad))| BackwardChunk {
-                first: index * CHUNK,
-                images,
-                output_grad: &grads.output,
-                f6_grad,
-                c5_grad,
-                image_grad,
-            })
-            .collect();
-        let sums: Vec<_> =
-            chunks.into_par_iter().map(|chunk| self.backward_chunk(&weights, activations, chunk)).collect();
-        let mut total = ConvGrads::zeroed();
-        for sums in &sums {
-            total.add(sums);
-        }
-        (self.parameter_grads(activations, &grads, &total, classes), with_images.then_some(image_grad))
+            .enumerate();
+        for_each(chunks.collect(), |(index, (((activations, logits_grad), grads), image_grad))| {
+            let inputs = BackwardInputs { images, first: index * CHUNK, activations, logits_grad };
+            self.backward_chunk(&weights, &inputs, grads, image_grad);
+        });
+        let grads = self.parameter_grads(activations, &grads, pack_blocks(logits_grad, classes), classes);
+        (grads, with_images.then_some(image_grad))
     }
 
-    /// The gradients of the convolutions, summed over a chunk's images. The gradients of F6, C5 and the images are written.
-    fn backward_chunk(&self, w: &BackwardWeights, activations: &Activations, chunk: BackwardChunk) -> Box<ConvGrads> {
-        let BackwardChunk { first, images, output_grad, f6_grad, c5_grad, mut image_grad } = chunk;
-        let (set, probe) = (self.instruction_set, &self.probe);
-        let range = first..first + f6_grad.len();
-        let mut sums = zeroed_box::<ConvGrads>();
-        let f6 = &activations.f6[range.clone()];
-        let count = images.len() / INPUT;
-        probe.stage(Stage::OutputBackward, || {
-            set.run(OutputBackward { output_grad, range: range.clone(), images: count, w, f6, f6_grad });
+    /// The mean cross-entropy of a mini-batch and its gradients, forward and backward in one go: a chunk of images goes through
+    /// all layers and back while what it leaves is in the cache. The same bits as with [`Net::forward`],
+    /// [`mean_with_grad`](crate::cross_entropy::mean_with_grad) and [`Net::backward`].
+    ///
+    /// # Shapes
+    /// images `[batch * 1024]`, targets `[batch * classes]`, each row a distribution
+    ///
+    /// # Panics
+    /// The parameters are not as long as [`lengths`](crate::lengths) says, there are no images, or there are more or fewer
+    /// targets.
+    pub fn loss(&self, parameters: &Parameters<&[f32]>, images: &[f32], targets: &[f32]) -> Loss {
+        let (forward, backward) = (ForwardWeights::pack(parameters), BackwardWeights::pack(parameters));
+        let (count, classes) = (count(images), parameters.output.bias.len());
+        assert_eq!(targets.len(), count * classes, "each image needs a target");
+        let mut activations = Activations::of(count);
+        let mut grads = Grads::of(count);
+        let (mut logits, mut logits_grad) = (vec![0.0; targets.len()], vec![0.0; targets.len()]);
+        let mut losses = vec![0.0; count];
+        let chunks = activations
+            .chunks()
+            .zip(grads.chunks())
+            .zip(logits.chunks_mut(CHUNK * classes).zip(logits_grad.chunks_mut(CHUNK * classes)))
+            .zip(losses.chunks_mut(CHUNK).zip(targets.chunks(CHUNK * classes)))
+            .enumerate();
+        for_each(chunks.collect(), |(index, (((mut chunk, grads), (logits, logits_grad)), (losses, targets)))| {
+            let first = index * CHUNK;
+            let of_chunk = &images[first * INPUT..(first + losses.len()) * INPUT];
+            self.forward_chunk(&forward, cast_slice(of_chunk), chunk.reborrow(), logits);
+            rows_with_grad(logits, targets, count, losses, logits_grad);
+            let inputs = BackwardInputs { images, first, activations: chunk.view(), logits_grad };
+            self.backward_chunk(&backward, &inputs, grads, None);
         });
-        let c5 = &activations.c5[range.clone()];
+        let grads = self.parameter_grads(&activations, &grads, pack_blocks(&logits_grad, classes), classes);
+        Loss { mean: mean(&losses), logits, grads }
+    }
+
+    /// The gradients of F6, C5 and the images are written, those of the convolutions summed over the chunk's images.
+    fn backward_chunk(
+        &self,
+        w: &BackwardWeights,
+        inputs: &BackwardInputs,
+        grads: ChunkGrads,
+        mut image_grad: Option<&mut [Image]>,
+    ) {
+        let BackwardInputs { images, first, activations, logits_grad } = inputs;
+        let ChunkGrads { c5: c5_grad, f6: f6_grad, convolutions } = grads;
+        let ChunkView { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = *activations;
+        let (set, probe) = (self.instruction_set, &self.probe);
+        let sums = convolutions.insert(zeroed_box::<ConvGrads>());
+        probe.stage(Stage::OutputBackward, || {
+            let output_grad = &pack_blocks(logits_grad, logits_grad.len() / f6.len());
+            set.run(OutputBackward { output_grad, w, f6, f6_grad });
+        });
         probe.stage(Stage::F6Backward, || set.run(F6Backward { f6_grad, w, c5, c5_grad }));
-        let s4 = &activations.s4[range.clone()];
         let mut s4_grad = CacheAligned([S4Row::zeroed(); CHUNK]);
-        let s4_grad = &mut s4_grad[..range.len()];
+        let s4_grad = &mut s4_grad[..s4.len()];
         probe.stage(Stage::C5Backward, || set.run(C5Backward { c5_grad, w, s4, s4_grad }));
         let mut s2_grad = CacheAligned(S2Units::zeroed());
-        for (index, s4_grad) in range.clone().zip(s4_grad) {
+        for (index, s4_grad) in s4_grad.iter().enumerate() {
             probe.stage(Stage::C3S4Backward, || {
                 set.run(c3_s4::Backward {
                     s4_grad,
-                    argmax: &activations.s4_argmax[index],
-                    s2: &activations.s2[index],
+                    argmax: &s4_argmax[index],
+                    s2: &s2[index],
                     weight: &w.c3,
                     s2_grad: &mut s2_grad,
                     weight_grad: &mut sums.c3,
@@ -291,75 +355,70 @@ impl<P: Probe> Net<P> {
                 });
             });
             probe.stage(Stage::C1S2Backward, || {
+                let pixels = &images[(first + index) * INPUT..];
                 let mut padded;
-                let image = if let Some(image) = images[index * INPUT..].first_chunk() {
+                let image = if let Some(image) = pixels.first_chunk() {
                     image
                 } else {
                     padded = [0.0; INPUT + KERNEL_ROW_PADDED];
-                    padded[..INPUT].copy_from_slice(&images[index * INPUT..]);
+                    padded[..INPUT].copy_from_slice(pixels);
                     &padded
                 };
                 set.run(c1_s2::Backward {
                     image,
-                    background: &activations.background[index],
+                    background: &background[index],
                     s2_grad: &s2_grad,
-                    argmax: &activations.s2_argmax[index],
+                    argmax: &s2_argmax[index],
                     weight_grad: &mut sums.c1,
                     bias_grad: &mut sums.c1_bias,
                 });
             });
             if let Some(image_grads) = &mut image_grad {
-                c1_s2::image_grad(&s2_grad, &activations.s2_argmax[index], w.c1, &mut image_grads[index - first]);
+                c1_s2::image_grad(&s2_grad, &s2_argmax[index], w.c1, &mut image_grads[index]);
             }
         }
-        sums
     }
 
     /// All gradients in Burn's layout.
     fn parameter_grads(
         &self,
         activations: &Activations,
-        grads: &DenseGrads,
-        convolutions: &ConvGrads,
+        grads: &Grads,
+        output_grad: AlignedVec<OutputBlock>,
         classes: usize,
     ) -> Parameters<Vec<f32>> {
         let (set, probe) = (self.instruction_set, &self.probe);
-        let (c5, (f6, output)) = rayon::join(
-            || {
-                let (a, b) = (&*grads.c5, &*activations.s4);
-                // SAFETY: `WeightGrad` writes every row it is given, each row is in one group, and a probe cannot return without
-                // running the work, since it has no other `T`.
-                unsafe {
-                    write_matrix(C5, |rows| {
-                        rows.par_chunks_mut(C5_GROUP).enumerate().for_each(|(group, out)| {
-                            let first = group * C5_GROUP;
-                            probe.stage(Stage::C5Backward, || set.run(WeightGrad { out, first, a, b }));
-                        });
-                    })
-                }
-            },
-            || {
-                let (a, b) = (&*activations.c5, &*grads.f6);
-                // SAFETY: as for C5, with one group.
-                let f6 = unsafe {
-                    write_matrix(C5, |out| {
-                        probe.stage(Stage::F6Backward, || set.run(WeightGrad { out, first: 0, a, b }));
-                    })
-                };
-                let (a, count) = (&*activations.f6, activations.f6.len());
-                // SAFETY: as for C5, with a group for each block, of which the gradient has as many.
-                let output = unsafe {
-                    write_matrix(grads.output.len() / count * F6, |rows| {
-                        rows.par_chunks_mut(F6).zip(grads.output.par_chunks(count)).for_each(|(out, b)| {
-                            probe.stage(Stage::OutputBackward, || set.run(WeightGrad { out, first: 0, a, b }));
-                        });
-                    })
-                };
-                (f6, output)
-            },
-        );
-        let blocks = grads.output.chunks_exact(activations.f6.len());
-        let output_bias = blocks.flat_map(|block| bias_grad(block, LANES));
+        let count = activations.f6.len();
+        let (mut c5, mut f6) = (Vec::with_capacity(C5), Vec::with_capacity(C5));
+        let mut output = Vec::with_capacity(output_grad.len() / count * F6);
+        let mut convolutions = ConvGrads::zeroed();
+        let rows = output.capacity();
+        let c5_rows = c5.spare_capacity_mut()[..C5].chunks_mut(C5_GROUP).enumerate();
+        let blocks = output.spare_capacity_mut()[..rows].chunks_mut(F6).zip(output_grad.chunks(count));
+        let parts = [Part::Convolutions(&mut convolutions), Part::F6(&mut f6.spare_capacity_mut()[..C5])]
+            .into_iter()
+            .chain(c5_rows.map(|(group, rows)| Part::C5(group * C5_GROUP, rows)))
+            .chain(blocks.map(|(rows, grads)| Part::Output(rows, grads)));
+        for_each(parts.collect(), |part| match part {
+            Part::Convolutions(total) => grads.convolutions.iter().flatten().for_each(|sums| total.add(sums)),
+            Part::C5(first, out) => probe.stage(Stage::C5Backward, || {
+                set.run(WeightGrad { out, first, a: &grads.c5, b: &activations.s4 });
+            }),
+            Part::F6(out) => probe.stage(Stage::F6Backward, || {
+                set.run(WeightGrad { out, first: 0, a: &activations.c5, b: &grads.f6 });
+            }),
+            Part::Output(out, b) => probe.stage(Stage::OutputBackward, || {
+                set.run(WeightGrad { out, first: 0, a: &activations.f6, b });
+            }),
+        });
+        // SAFETY: `WeightGrad` writes every row it is given, each row is in one part, and a probe cannot return without running
+        // the work, since it has no other `T`.
+        unsafe {
+            c5.set_len(C5);
+            f6.set_len(C5);
+            output.set_len(rows);
+        }
+        let output_bias = output_grad.chunks_exact(count).flat_map(|block| bias_grad(block, LANES));
         Parameters {
             c1: convolutions.unpack_c1(),
             c3: convolutions.unpack_c3(),
@@ -373,43 +432,77 @@ impl<P: Probe> Net<P> {
     }
 }
 
-/// The gradients of the fully connected layers' sums, before ReLU.
-struct DenseGrads {
+/// The number of images.
+fn count(images: &[f32]) -> usize {
+    let count = images.len() / INPUT;
+    assert!(count > 0 && count * INPUT == images.len(), "{} pixels are no whole images", images.len());
+    count
+}
+
+/// The loss of a mini-batch, and what comes with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loss {
+    /// The mean loss of an image, in nats.
+    pub mean: f32,
+    /// `[batch * classes]`
+    pub logits: Vec<f32>,
+    /// The derivative of the mean loss with respect to each parameter, as [`Parameters`] says.
+    pub grads: Parameters<Vec<f32>>,
+}
+
+/// A part of the parameters' gradients.
+enum Part<'a> {
+    /// Of C1 and C3: the sum over the chunks.
+    Convolutions(&'a mut ConvGrads),
+    /// Of C5: its rows from one on.
+    C5(usize, &'a mut [MaybeUninit<S4Row>]),
+    F6(&'a mut [MaybeUninit<F6Row>]),
+    /// Of a block of the output, and the gradient of its logits.
+    Output(&'a mut [MaybeUninit<OutputBlock>], &'a [OutputBlock]),
+}
+
+/// The gradients of C5's and F6's sums, before ReLU, and of the convolutions' parameters, chunk by chunk.
+struct Grads {
     c5: AlignedVec<C5Row>,
     f6: AlignedVec<F6Row>,
-    /// `[blocks][images][16]`
-    output: AlignedVec<OutputBlock>,
+    convolutions: Vec<Option<Box<ConvGrads>>>,
 }
 
-/// What the backward pass of a chunk works on.
-struct BackwardChunk<'a> {
-    /// The chunk's first image.
-    first: usize,
-    /// All images of the mini-batch.
+impl Grads {
+    fn of(images: usize) -> Self {
+        let convolutions = std::iter::repeat_with(|| None).take(images.div_ceil(CHUNK)).collect();
+        Self { c5: AlignedVec::zeros(images), f6: AlignedVec::zeros(images), convolutions }
+    }
+
+    fn chunks(&mut self) -> impl Iterator<Item = ChunkGrads<'_>> {
+        let Self { c5, f6, convolutions } = self;
+        let chunks = c5.chunks_mut(CHUNK).zip(f6.chunks_mut(CHUNK)).zip(convolutions);
+        chunks.map(|((c5, f6), convolutions)| ChunkGrads { c5, f6, convolutions })
+    }
+}
+
+/// A chunk's part of [`Grads`].
+struct ChunkGrads<'a> {
+    c5: &'a mut [C5Row],
+    f6: &'a mut [F6Row],
+    convolutions: &'a mut Option<Box<ConvGrads>>,
+}
+
+/// What the backward pass of a chunk reads.
+struct BackwardInputs<'a> {
+    /// All images of the mini-batch, and which of them is the chunk's first.
     images: &'a [f32],
-    /// That of all images.
-    output_grad: &'a [OutputBlock],
-    f6_grad: &'a mut [F6Row],
-    c5_grad: &'a mut [C5Row],
-    image_grad: Option<&'a mut [Image]>,
-}
-
-/// A matrix that `write` fills: new memory need not be cleared first.
-///
-/// # Safety
-/// `write` writes every row.
-unsafe fn write_matrix<const B: usize>(rows: usize, write: impl FnOnce(&mut [MaybeUninit<Row<B>>])) -> Vec<Row<B>> {
-    let mut matrix = Vec::with_capacity(rows);
-    write(&mut matrix.spare_capacity_mut()[..rows]);
-    // SAFETY: there is room for `rows`, and the caller guarantees that `write` has written them.
-    unsafe { matrix.set_len(rows) };
-    matrix
+    first: usize,
+    activations: ChunkView<'a>,
+    /// `[images of the chunk][classes]`
+    logits_grad: &'a [f32],
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
+        cross_entropy::mean_with_grad,
         probe::StageTimer,
         testing::{assert_close, images, noise, parameters},
     };
@@ -480,6 +573,22 @@ mod tests {
         let first_ten = |rows: &[f32]| rows.chunks_exact(26).flat_map(|row| row[..10].to_vec()).collect::<Vec<_>>();
         assert_eq!((first_ten(&logits), first_ten(&grads.output.weight)), (ten_logits, ten.output.weight));
         assert_eq!((grads.c1, grads.c3, grads.c5, grads.f6, image_grads), (ten.c1, ten.c3, ten.c5, ten.f6, ten_images));
+    }
+
+    #[test]
+    fn the_loss_in_one_go_is_that_of_the_passes_one_by_one() {
+        for (classes, count) in [(10, 1), (10, 64), (47, IMAGES)] {
+            let parameters = parameters(classes);
+            let parameters = parameters.as_ref().map(Vec::as_slice);
+            let images = images(count);
+            let mut targets = vec![0.02 / classes as f32; count * classes];
+            targets.chunks_exact_mut(classes).enumerate().for_each(|(image, row)| row[image % classes] += 0.98);
+            let net = Net::new();
+            let (logits, activations) = net.forward(&parameters, &images);
+            let (mean, logits_grad) = mean_with_grad(&logits, &targets, classes);
+            let (grads, _) = net.backward(&parameters, &images, &activations, &logits_grad, false);
+            assert_eq!(net.loss(&parameters, &images, &targets), Loss { mean, logits, grads });
+        }
     }
 
     #[test]

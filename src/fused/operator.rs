@@ -49,14 +49,14 @@ pub struct Inputs<B: Backend> {
 }
 
 impl<B: Backend> Inputs<B> {
-    fn new(images: FloatTensor<B>, parameters: Parameters<FloatTensor<B>>) -> Self {
+    pub(super) fn new(images: FloatTensor<B>, parameters: Parameters<FloatTensor<B>>) -> Self {
         let Parameters { c1, c3, c5, f6, output } = parameters;
         let [c1, c3, c5, f6, output] =
             [c1, c3, c5, f6, output].map(|LayerParameters { weight, bias }| LayerTensors { weight, bias });
         Self { images, c1, c3, c5, f6, output }
     }
 
-    fn into_parts(self) -> (FloatTensor<B>, Parameters<FloatTensor<B>>) {
+    pub(super) fn into_parts(self) -> (FloatTensor<B>, Parameters<FloatTensor<B>>) {
         let Self { images, c1, c3, c5, f6, output } = self;
         let [c1, c3, c5, f6, output] =
             [c1, c3, c5, f6, output].map(|LayerTensors { weight, bias }| LayerParameters { weight, bias });
@@ -114,19 +114,19 @@ fn infer<B: Host>(inputs: Inputs<B>) -> FloatTensor<B> {
 }
 
 /// A contiguous tensor's values: [`forward`] lets no others through than `f32`.
-fn values<B: Host>(tensor: &FloatTensor<B>) -> &[f32] {
+pub(super) fn values<B: Host>(tensor: &FloatTensor<B>) -> &[f32] {
     B::values(tensor).unwrap_or_default()
 }
 
-fn all_values<B: Host>(parameters: &Parameters<FloatTensor<B>>) -> Parameters<&[f32]> {
+pub(super) fn all_values<B: Host>(parameters: &Parameters<FloatTensor<B>>) -> Parameters<&[f32]> {
     parameters.as_ref().map(values::<B>)
 }
 
-fn classes(parameters: &Parameters<impl TensorMetadata>) -> usize {
+pub(super) fn classes(parameters: &Parameters<impl TensorMetadata>) -> usize {
     parameters.output.bias.shape().num_elements()
 }
 
-fn logits<B: Host>(values: Vec<f32>, classes: usize) -> FloatTensor<B> {
+pub(super) fn logits<B: Host>(values: Vec<f32>, classes: usize) -> FloatTensor<B> {
     let batch = values.len() / classes;
     B::tensor(values, Shape::new([batch, classes]))
 }
@@ -169,19 +169,26 @@ impl<B: Host> Backward<B, 11> for LeNetBackward {
 /// # Shapes
 /// images `[batch, 1, 32, 32]` and parameters as [`Parameters`] says -> `[batch, classes]`
 pub(crate) fn forward(images: &Tensor<4>, parameters: Parameters<DispatchTensor>) -> Option<Tensor<2>> {
+    applies(images, &parameters).then(|| {
+        let inputs = Inputs::new(images.clone().into_dispatch(), parameters);
+        Tensor::from_dispatch(<Dispatch as LeNetOps>::lenet5(inputs))
+    })
+}
+
+/// Whether the operators can be used: the backend is one of the CPU's, all values are `f32`, the sizes are those of the net, and
+/// either all or none are on a tape.
+pub(super) fn applies(images: &Tensor<4>, parameters: &Parameters<DispatchTensor>) -> bool {
     let device = images.device();
     let [batch, channels, height, width] = images.dims();
-    let images = images.clone().into_dispatch();
     let fits = |tensor: &DispatchTensor| {
         let on_tape = matches!(tensor.device(), DispatchDevice::Autodiff(_));
         tensor.dtype() == DType::F32 && on_tape == device.is_autodiff()
     };
-    let applies = is_host(&device)
+    is_host(&device)
         && batch > 0
         && [channels, height, width] == [1, INPUT_SIDE, INPUT_SIDE]
-        && classes(&parameters) > 0
-        && parameters.as_ref().map(|tensor| tensor.shape().num_elements()) == lengths(classes(&parameters))
-        && fits(&images)
-        && parameters.as_ref().into_array().into_iter().all(fits);
-    applies.then(|| Tensor::from_dispatch(<Dispatch as LeNetOps>::lenet5(Inputs::new(images, parameters))))
+        && classes(parameters) > 0
+        && parameters.as_ref().map(|tensor| tensor.shape().num_elements()) == lengths(classes(parameters))
+        && images.dtype() == DType::F32
+        && parameters.as_ref().into_array().into_iter().all(fits)
 }

@@ -11,7 +11,7 @@ use burn::{
     },
 };
 
-use super::step::{BatchMetrics, BatchOutput};
+use super::step::{BatchMetrics, BatchOutput, BatchOutputs};
 
 /// Mini-batches whose metrics are read from a device together.
 const READ_EVERY: usize = 32;
@@ -144,33 +144,42 @@ impl MeanOverImages {
         }
     }
 
-    /// Reads the waiting outputs.
+    /// Reads the waiting outputs: those on a device together, those that are known one by one, so that no digit of a sum depends
+    /// on how many came at once.
     fn read(&mut self) -> Result<(), TensorReadError> {
         let waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() {
-            return Ok(());
+        let together = if waiting.iter().all(is_known) { 1 } else { waiting.len() };
+        for outputs in waiting.chunks(together.max(1)) {
+            let images = outputs.iter().map(|output| output.images).sum();
+            let sum = match self.metric {
+                Metric::Loss => loss_sum(outputs)?,
+                Metric::Accuracy => {
+                    let correct = correct(outputs)?;
+                    self.correct += correct;
+                    correct as f64 * 100.0
+                }
+            };
+            self.images += images;
+            self.state.update(sum / images as f64, images);
         }
-        let images = waiting.iter().map(|output| output.images).sum();
-        let sum = match self.metric {
-            Metric::Loss => loss_sum(&waiting)?,
-            Metric::Accuracy => {
-                let correct = correct(&waiting)?;
-                self.correct += correct;
-                correct as f64 * 100.0
-            }
-        };
-        self.images += images;
-        self.state.update(sum / images as f64, images);
         Ok(())
     }
 }
 
-impl BurnMetric for MeanOverImages {
-    type Input = BatchOutput;
+fn is_known(output: &BatchOutput) -> bool {
+    matches!(output.metrics, BatchMetrics::Known { .. })
+}
 
-    fn update(&mut self, output: &BatchOutput, metadata: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
-        self.waiting.push(output.clone());
-        let known = matches!(output.metrics, BatchMetrics::Known { .. });
+impl BurnMetric for MeanOverImages {
+    type Input = BatchOutputs;
+
+    fn update(
+        &mut self,
+        outputs: &BatchOutputs,
+        metadata: &MetricMetadata,
+    ) -> Result<SerializedEntry, TensorReadError> {
+        self.waiting.extend_from_slice(&outputs.0);
+        let known = self.waiting.iter().all(is_known);
         if !known && self.waiting.len() < READ_EVERY && !metadata.progress.is_completed() {
             // The dashboard keeps the last text, and nothing is logged.
             return Ok(SerializedEntry::new(self.shown.clone(), String::new()));
@@ -265,7 +274,7 @@ mod tests {
                     let progress = Progress::new((4 * (index + 1)).min(279), 279, None);
                     let metadata = MetricMetadata { progress, iteration: Some(index), lr: None };
                     for ((metric, output), logged) in metrics.iter_mut().zip(outputs).zip(&mut logged) {
-                        let entry = metric.update(output, &metadata).unwrap();
+                        let entry = metric.update(&BatchOutputs(vec![output.clone()]), &metadata).unwrap();
                         *logged += usize::from(!entry.is_not_available());
                         assert_eq!(entry.is_not_available(), metric.value().is_none());
                     }

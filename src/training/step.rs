@@ -11,9 +11,12 @@ use crate::{
     backend::is_host,
     config::{Operators, Reduction},
     data::{Batch, NO_CLASS},
-    fused::cross_entropy,
     model::{LeNet5, argmax, rows},
 };
+
+/// What the steps on some mini-batches return, in their order: the learner's metrics take those of several at once.
+#[derive(Debug, Clone, Default)]
+pub struct BatchOutputs(pub Vec<BatchOutput>);
 
 /// What a step on a mini-batch returns.
 #[derive(Debug, Clone)]
@@ -49,7 +52,13 @@ pub struct OnDevice {
     pub targets: Tensor<1, Int>,
 }
 
-impl ItemLazy for BatchOutput {
+impl ItemLazy for BatchOutputs {
+    fn sync(self) -> Result<Self, ExecutionError> {
+        self.0.into_iter().map(BatchOutput::sync).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl BatchOutput {
     fn sync(self) -> Result<Self, ExecutionError> {
         let metrics = match self.metrics {
             BatchMetrics::OnDevice(tensors) => {
@@ -65,7 +74,7 @@ impl ItemLazy for BatchOutput {
     }
 }
 
-impl Adaptor<Self> for BatchOutput {
+impl Adaptor<Self> for BatchOutputs {
     fn adapt(&self) -> Self {
         self.clone()
     }
@@ -75,21 +84,18 @@ impl LeNet5 {
     /// The mean cross-entropy of a mini-batch, and its metrics.
     fn classify(&self, batch: Batch) -> (Tensor<1>, BatchOutput) {
         let Batch { images, targets } = batch;
-        let logits = self.forward(images);
         #[expect(clippy::cast_possible_truncation, reason = "a fraction between 0 and 1")]
         let smoothing = self.loss.label_smoothing as f32;
-        let composed = || {
-            CrossEntropyLossConfig::new()
-                .with_smoothing((smoothing > 0.0).then_some(smoothing))
-                .init(&logits.device())
-                .forward(logits.clone(), targets.clone())
-        };
-        let labels = if is_host(&logits.device()) { labels(&targets) } else { None };
-        let loss = match (&labels, self.operators) {
-            (Some(labels), Operators::Fused) => cross_entropy::mean(&logits, labels, smoothing),
+        let labels = if is_host(&images.device()) { labels(&targets) } else { None };
+        let fused = match (&labels, self.operators) {
+            (Some(labels), Operators::Fused) => self.fused_loss(&images, labels, smoothing),
             _ => None,
         };
-        let loss = loss.unwrap_or_else(composed);
+        let (loss, logits) = fused.unwrap_or_else(|| {
+            let logits = self.forward(images);
+            let loss = CrossEntropyLossConfig::new().with_smoothing((smoothing > 0.0).then_some(smoothing));
+            (loss.init(&logits.device()).forward(logits.clone(), targets.clone()), logits)
+        });
         // Where they cannot be read here, all images belong to a class: only the CPU trains with others.
         let images = labels.as_ref().map_or_else(|| targets.dims()[0], |labels| labels.iter().flatten().count());
         let known = labels.and_then(|labels| known(&loss, &logits, &labels));
@@ -115,24 +121,24 @@ fn known(loss: &Tensor<1>, logits: &Tensor<2>, labels: &[Option<usize>]) -> Opti
 
 impl TrainStep for LeNet5 {
     type Input = Batch;
-    type Output = BatchOutput;
+    type Output = BatchOutputs;
 
-    fn step(&self, batch: Batch) -> TrainOutput<BatchOutput> {
+    fn step(&self, batch: Batch) -> TrainOutput<BatchOutputs> {
         let count = batch.targets.dims()[0];
         let (loss, output) = self.classify(batch);
         let gradients = match self.loss.reduction {
             Reduction::Mean => loss.backward(),
             Reduction::Sum => loss.mul_scalar(count as f64).backward(),
         };
-        TrainOutput::new(self, gradients, output)
+        TrainOutput::new(self, gradients, BatchOutputs(vec![output]))
     }
 }
 
 impl InferenceStep for LeNet5 {
     type Input = Batch;
-    type Output = BatchOutput;
+    type Output = BatchOutputs;
 
-    fn step(&self, batch: Batch) -> BatchOutput {
-        self.classify(batch).1
+    fn step(&self, batch: Batch) -> BatchOutputs {
+        BatchOutputs(vec![self.classify(batch).1])
     }
 }

@@ -18,7 +18,7 @@
 //! How many classes there are is only known at run time. The output is cut into blocks of sixteen classes, of which ten are
 //! one: each is a matrix of its own, and the gradient of F6 is the sum over them.
 
-use std::{mem::MaybeUninit, ops::Range};
+use std::mem::MaybeUninit;
 
 use macerator::Simd;
 
@@ -91,11 +91,8 @@ impl Kernel for OutputForward<'_> {
 
 /// The output backward: the gradient of F6, of some images.
 pub struct OutputBackward<'a> {
-    /// `[blocks][images of the mini-batch]`
+    /// `[blocks][images]`
     pub output_grad: &'a [OutputBlock],
-    /// Which of the mini-batch's images, of how many.
-    pub range: Range<usize>,
-    pub images: usize,
     pub w: &'a BackwardWeights<'a>,
     pub f6: &'a [F6Row],
     pub f6_grad: &'a mut [F6Row],
@@ -104,8 +101,7 @@ pub struct OutputBackward<'a> {
 impl Kernel for OutputBackward<'_> {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
-        let blocks = self.output_grad.chunks_exact(self.images).zip(self.w.output.chunks_exact(F6));
-        let pairs = blocks.map(|(grads, w)| (&grads[self.range.clone()], w));
+        let pairs = self.output_grad.chunks_exact(self.f6.len()).zip(self.w.output.chunks_exact(F6));
         sum_of_matmul_nt::<S, N, _, _>(self.f6_grad, F6, &pairs);
         relu_grad::<S, N, _>(self.f6_grad, self.f6);
     }
@@ -247,17 +243,7 @@ mod tests {
             set.run(OutputForward { f6: &f6, w: &forward, sums: &mut sums, logits: &mut logits });
             let (mut f6_grad, mut c5_grad) = ([F6Row::zeroed(); IMAGES], [C5Row::zeroed(); IMAGES]);
             let mut s4_grad = [S4Row::zeroed(); IMAGES];
-            // In two parts, as chunks of a mini-batch are.
-            for range in [0..2, 2..IMAGES] {
-                set.run(OutputBackward {
-                    output_grad: &output_grad,
-                    range: range.clone(),
-                    images: IMAGES,
-                    w: &backward,
-                    f6: &f6[range.clone()],
-                    f6_grad: &mut f6_grad[range],
-                });
-            }
+            set.run(OutputBackward { output_grad: &output_grad, w: &backward, f6: &f6, f6_grad: &mut f6_grad });
             set.run(F6Backward { f6_grad: &f6_grad, w: &backward, c5: &c5, c5_grad: &mut c5_grad });
             set.run(C5Backward { c5_grad: &c5_grad, w: &backward, s4: &s4, s4_grad: &mut s4_grad });
             for image in 0..IMAGES {
