@@ -1,7 +1,7 @@
 //! Fused operators for Burn's CPU backends, on top of the crate `lenet_kernels`.
 //!
 //! - [`operator`]: the whole net as one node on the tape.
-//! - [`loss`]: the same with softmax and cross-entropy, which training takes.
+//! - [`mod@step`]: the same with its loss and all gradients, which training takes.
 //! - [`sgd`]: a step of the optimizer.
 //! - [`host`]: a backend's tensors as slices.
 //!
@@ -10,12 +10,12 @@
 #![allow(deprecated, reason = "Burn will drop ndarray; until then it is the cross-check of flex")]
 
 mod host;
-mod loss;
 mod operator;
 pub(crate) mod sgd;
+mod step;
 
 pub(crate) use self::{
     host::{tensor, values},
-    loss::loss,
     operator::forward,
+    step::{step, targets},
 };

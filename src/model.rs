@@ -15,6 +15,7 @@ use burn::{
         conv::{Conv2d, Conv2dConfig},
         pool::{MaxPool2d, MaxPool2dConfig},
     },
+    optim::GradientsParams,
     prelude::*,
     store::{ModuleRecord, RecordError},
     tensor::{Bytes, activation::softmax},
@@ -110,6 +111,15 @@ impl LeNet5Config {
     }
 }
 
+/// What a step of training needs.
+pub(crate) struct FusedStep {
+    /// The mean loss of an image, in nats.
+    pub mean: f32,
+    /// `[batch * classes]`
+    pub logits: Vec<f32>,
+    pub gradients: GradientsParams,
+}
+
 /// The output of each layer, after ReLU.
 #[derive(Debug, Clone)]
 pub struct Layers {
@@ -162,14 +172,34 @@ impl LeNet5 {
         fused.unwrap_or_else(|| self.layers(images).output)
     }
 
-    /// The mean cross-entropy of a mini-batch and its logits by the fused operator, if it applies; see [`fused::loss`].
-    pub(crate) fn fused_loss(
+    /// A step's loss, logits and gradients by the fused operator, if it applies; see [`fused::step`].
+    pub(crate) fn fused_step(
         &self,
         images: &Tensor<4>,
         labels: &[Option<usize>],
         smoothing: f32,
-    ) -> Option<(Tensor<1>, Tensor<2>)> {
-        self.parameters().and_then(|parameters| fused::loss(images, parameters, labels, smoothing))
+        share: f32,
+    ) -> Option<FusedStep> {
+        fn register<const D: usize>(
+            gradients: &mut GradientsParams,
+            param: &Param<Tensor<D>>,
+            gradient: DispatchTensor,
+        ) {
+            gradients.register(param.id, Tensor::<D>::from_dispatch(gradient));
+        }
+        let mut step = fused::step(&images.clone().inner(), self.valid().parameters()?, labels, smoothing, share)?;
+        let (mean, logits) = (step.mean, std::mem::take(&mut step.logits));
+        let Parameters { c1, c3, c5, f6, output } = step.into_gradients();
+        let mut gradients = GradientsParams::new();
+        for (layer, grads) in [(&self.c1, c1), (&self.c3, c3), (&self.c5, c5)] {
+            register(&mut gradients, &layer.weight, grads.weight);
+            register(&mut gradients, layer.bias.as_ref()?, grads.bias);
+        }
+        for (layer, grads) in [(&self.f6, f6), (&self.output, output)] {
+            register(&mut gradients, &layer.weight, grads.weight);
+            register(&mut gradients, layer.bias.as_ref()?, grads.bias);
+        }
+        Some(FusedStep { mean, logits, gradients })
     }
 
     /// The parameters as the fused operator takes them; `None` if a layer has no bias.
@@ -262,6 +292,11 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    /// All values, row by row.
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.values.chunks_exact(self.columns)
     }

@@ -17,13 +17,12 @@ pub fn mean_with_grad(logits: &[f32], targets: &[f32], classes: usize) -> (f32, 
     assert_eq!(logits.len(), targets.len(), "each row of logits needs a target");
     let rows = logits.len() / classes;
     let (mut losses, mut grads) = (vec![0.0; rows], vec![0.0; logits.len()]);
-    rows_with_grad(logits, targets, rows, &mut losses, &mut grads);
+    rows_with_grad(logits, targets, 1.0 / rows as f32, &mut losses, &mut grads);
     (mean(&losses), grads)
 }
 
-/// The losses of some rows of a mini-batch of `batch` rows, and the derivative of its mean loss with respect to their logits.
-pub(crate) fn rows_with_grad(logits: &[f32], targets: &[f32], batch: usize, losses: &mut [f32], grads: &mut [f32]) {
-    let share = 1.0 / batch as f32;
+/// The losses of some rows, and the derivative of `share` times their sum with respect to their logits.
+pub(crate) fn rows_with_grad(logits: &[f32], targets: &[f32], share: f32, losses: &mut [f32], grads: &mut [f32]) {
     let classes = (logits.len() / losses.len().max(1)).max(1);
     let rows = logits.chunks_exact(classes).zip(targets.chunks_exact(classes));
     for ((logits, target), (loss, grad)) in rows.zip(losses.iter_mut().zip(grads.chunks_exact_mut(classes))) {

@@ -280,12 +280,13 @@ impl<P: Probe> Net<P> {
             let inputs = BackwardInputs { images, first: index * CHUNK, activations, logits_grad };
             self.backward_chunk(&weights, &inputs, grads, image_grad);
         });
-        let grads = self.parameter_grads(activations, &grads, pack_blocks(logits_grad, classes), classes);
+        let grads = self.parameter_grads(activations, &grads, &pack_blocks(logits_grad, classes), classes);
         (grads, with_images.then_some(image_grad))
     }
 
-    /// The mean cross-entropy of a mini-batch and its gradients, forward and backward in one go: a chunk of images goes through
-    /// all layers and back while what it leaves is in the cache. The same bits as with [`Net::forward`],
+    /// The cross-entropy of a mini-batch and the gradients, forward and backward in one go: a chunk of images goes through all
+    /// layers and back while what it leaves is in the cache. The gradients are those of `share` times the sum of the images'
+    /// losses: with `1 / batch`, of their mean. They are the same bits as with [`Net::forward`],
     /// [`mean_with_grad`](crate::cross_entropy::mean_with_grad) and [`Net::backward`].
     ///
     /// # Shapes
@@ -294,8 +295,9 @@ impl<P: Probe> Net<P> {
     /// # Panics
     /// The parameters are not as long as [`lengths`](crate::lengths) says, there are no images, or there are more or fewer
     /// targets.
-    pub fn loss(&self, parameters: &Parameters<&[f32]>, images: &[f32], targets: &[f32]) -> Loss {
-        let (forward, backward) = (ForwardWeights::pack(parameters), BackwardWeights::pack(parameters));
+    pub fn loss(&self, parameters: &Parameters<&[f32]>, images: &[f32], targets: &[f32], share: f32) -> Loss {
+        let backward = BackwardWeights::pack(parameters);
+        let forward = ForwardWeights::pack(parameters);
         let (count, classes) = (count(images), parameters.output.bias.len());
         assert_eq!(targets.len(), count * classes, "each image needs a target");
         let mut activations = Activations::of(count);
@@ -312,11 +314,11 @@ impl<P: Probe> Net<P> {
             let first = index * CHUNK;
             let of_chunk = &images[first * INPUT..(first + losses.len()) * INPUT];
             self.forward_chunk(&forward, cast_slice(of_chunk), chunk.reborrow(), logits);
-            rows_with_grad(logits, targets, count, losses, logits_grad);
+            rows_with_grad(logits, targets, share, losses, logits_grad);
             let inputs = BackwardInputs { images, first, activations: chunk.view(), logits_grad };
             self.backward_chunk(&backward, &inputs, grads, None);
         });
-        let grads = self.parameter_grads(&activations, &grads, pack_blocks(&logits_grad, classes), classes);
+        let grads = self.parameter_grads(&activations, &grads, &pack_blocks(&logits_grad, classes), classes);
         Loss { mean: mean(&losses), logits, grads }
     }
 
@@ -384,50 +386,59 @@ impl<P: Probe> Net<P> {
         &self,
         activations: &Activations,
         grads: &Grads,
-        output_grad: AlignedVec<OutputBlock>,
+        output_grad: &[OutputBlock],
         classes: usize,
     ) -> Parameters<Vec<f32>> {
         let (set, probe) = (self.instruction_set, &self.probe);
         let count = activations.f6.len();
-        let (mut c5, mut f6) = (Vec::with_capacity(C5), Vec::with_capacity(C5));
+        let (mut c5, mut f6) = (Vec::with_capacity(C5), LayerParameters::default());
+        let (mut c1, mut c3) = (LayerParameters::default(), LayerParameters::default());
+        let (mut c5_bias, mut output_bias) = (Vec::new(), Vec::new());
         let mut output = Vec::with_capacity(output_grad.len() / count * F6);
-        let mut convolutions = ConvGrads::zeroed();
         let rows = output.capacity();
         let c5_rows = c5.spare_capacity_mut()[..C5].chunks_mut(C5_GROUP).enumerate();
         let blocks = output.spare_capacity_mut()[..rows].chunks_mut(F6).zip(output_grad.chunks(count));
-        let parts = [Part::Convolutions(&mut convolutions), Part::F6(&mut f6.spare_capacity_mut()[..C5])]
+        let parts = [Part::F6(&mut f6), Part::Convolutions(&mut c1, &mut c3)]
             .into_iter()
             .chain(c5_rows.map(|(group, rows)| Part::C5(group * C5_GROUP, rows)))
-            .chain(blocks.map(|(rows, grads)| Part::Output(rows, grads)));
+            .chain(blocks.map(|(rows, grads)| Part::Output(rows, grads)))
+            .chain([Part::Biases(&mut c5_bias, &mut output_bias)]);
         for_each(parts.collect(), |part| match part {
-            Part::Convolutions(total) => grads.convolutions.iter().flatten().for_each(|sums| total.add(sums)),
+            Part::F6(f6) => probe.stage(Stage::F6Backward, || {
+                let mut rows = Vec::with_capacity(C5);
+                let (a, b) = (&*activations.c5, &*grads.f6);
+                set.run(WeightGrad { out: &mut rows.spare_capacity_mut()[..C5], first: 0, a, b });
+                // SAFETY: `WeightGrad` writes every row it is given.
+                unsafe { rows.set_len(C5) };
+                *f6 = LayerParameters { weight: unpad_rows(&rows, F6), bias: bias_grad(&grads.f6, F6) };
+            }),
+            Part::Convolutions(c1, c3) => {
+                let total = grads.convolutions();
+                (*c1, *c3) = (total.unpack_c1(), total.unpack_c3());
+            }
             Part::C5(first, out) => probe.stage(Stage::C5Backward, || {
                 set.run(WeightGrad { out, first, a: &grads.c5, b: &activations.s4 });
-            }),
-            Part::F6(out) => probe.stage(Stage::F6Backward, || {
-                set.run(WeightGrad { out, first: 0, a: &activations.c5, b: &grads.f6 });
             }),
             Part::Output(out, b) => probe.stage(Stage::OutputBackward, || {
                 set.run(WeightGrad { out, first: 0, a: &activations.f6, b });
             }),
+            Part::Biases(c5, output) => {
+                *c5 = bias_grad(&grads.c5, C5);
+                output.extend(output_grad.chunks_exact(count).flat_map(|block| bias_grad(block, LANES)).take(classes));
+            }
         });
         // SAFETY: `WeightGrad` writes every row it is given, each row is in one part, and a probe cannot return without running
         // the work, since it has no other `T`.
         unsafe {
             c5.set_len(C5);
-            f6.set_len(C5);
             output.set_len(rows);
         }
-        let output_bias = output_grad.chunks_exact(count).flat_map(|block| bias_grad(block, LANES));
         Parameters {
-            c1: convolutions.unpack_c1(),
-            c3: convolutions.unpack_c3(),
-            c5: LayerParameters { weight: c5.into_flattened().into_flattened(), bias: bias_grad(&grads.c5, C5) },
-            f6: LayerParameters { weight: unpad_rows(&f6, F6), bias: bias_grad(&grads.f6, F6) },
-            output: LayerParameters {
-                weight: unpack_blocks(&output, classes),
-                bias: output_bias.take(classes).collect(),
-            },
+            c1,
+            c3,
+            c5: LayerParameters { weight: c5.into_flattened().into_flattened(), bias: c5_bias },
+            f6,
+            output: LayerParameters { weight: unpack_blocks(&output, classes), bias: output_bias },
         }
     }
 }
@@ -452,13 +463,15 @@ pub struct Loss {
 
 /// A part of the parameters' gradients.
 enum Part<'a> {
-    /// Of C1 and C3: the sum over the chunks.
-    Convolutions(&'a mut ConvGrads),
-    /// Of C5: its rows from one on.
+    F6(&'a mut LayerParameters<Vec<f32>>),
+    /// Of C1 and C3.
+    Convolutions(&'a mut LayerParameters<Vec<f32>>, &'a mut LayerParameters<Vec<f32>>),
+    /// Of C5's weights: rows from one on.
     C5(usize, &'a mut [MaybeUninit<S4Row>]),
-    F6(&'a mut [MaybeUninit<F6Row>]),
-    /// Of a block of the output, and the gradient of its logits.
+    /// Of a block of the output's weights, with the gradient of its logits.
     Output(&'a mut [MaybeUninit<OutputBlock>], &'a [OutputBlock]),
+    /// Of C5 and the output.
+    Biases(&'a mut Vec<f32>, &'a mut Vec<f32>),
 }
 
 /// The gradients of C5's and F6's sums, before ReLU, and of the convolutions' parameters, chunk by chunk.
@@ -472,6 +485,13 @@ impl Grads {
     fn of(images: usize) -> Self {
         let convolutions = std::iter::repeat_with(|| None).take(images.div_ceil(CHUNK)).collect();
         Self { c5: AlignedVec::zeros(images), f6: AlignedVec::zeros(images), convolutions }
+    }
+
+    /// The sum over the chunks, in their order.
+    fn convolutions(&self) -> Box<ConvGrads> {
+        let mut total = zeroed_box::<ConvGrads>();
+        self.convolutions.iter().flatten().for_each(|sums| total.add(sums));
+        total
     }
 
     fn chunks(&mut self) -> impl Iterator<Item = ChunkGrads<'_>> {
@@ -587,7 +607,7 @@ mod tests {
             let (logits, activations) = net.forward(&parameters, &images);
             let (mean, logits_grad) = mean_with_grad(&logits, &targets, classes);
             let (grads, _) = net.backward(&parameters, &images, &activations, &logits_grad, false);
-            assert_eq!(net.loss(&parameters, &images, &targets), Loss { mean, logits, grads });
+            assert_eq!(net.loss(&parameters, &images, &targets, 1.0 / count as f32), Loss { mean, logits, grads });
         }
     }
 

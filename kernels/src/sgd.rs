@@ -4,7 +4,13 @@
 
 use macerator::Simd;
 
-use crate::simd::{F32x16, InstructionSet, Kernel, LANES};
+use crate::{
+    parallel::for_each,
+    simd::{F32x16, InstructionSet, Kernel, LANES},
+};
+
+/// How many values one thread takes at a time: C5 has four times as many.
+const PART: usize = 12_000;
 
 /// How a step moves parameters.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +36,10 @@ impl SgdStep {
     /// The slices are not of one length.
     pub fn apply(self, weights: &[f32], gradient: &mut [f32], velocity: &mut [f32]) {
         assert!(weights.len() == gradient.len() && velocity.len() == weights.len());
-        InstructionSet::detect().run(Apply { step: self, weights, gradient, velocity });
+        let parts = weights.chunks(PART).zip(gradient.chunks_mut(PART).zip(velocity.chunks_mut(PART)));
+        for_each(parts.collect(), |(weights, (gradient, velocity))| {
+            InstructionSet::detect().run(Apply { step: self, weights, gradient, velocity });
+        });
     }
 }
 

@@ -1,5 +1,10 @@
 //! Mini-batches for Burn's learner.
 
+#![expect(
+    clippy::inline_always,
+    reason = "a function may use the processor's vectors only where it is inlined into the one that enables them"
+)]
+
 use std::{
     ops::Range,
     sync::{
@@ -16,6 +21,7 @@ use burn::{
     prelude::*,
 };
 use lenet_kernels::{INPUT, INPUT_SIDE};
+use pulp::Arch;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::{Augmentation, IMAGE_SIDE, ImageSet, NO_CLASS, PIXELS};
@@ -83,6 +89,7 @@ fn background(count: usize, scale: Scale) -> Vec<f32> {
 }
 
 /// Scales an image's pixels into the middle of a field of background.
+#[inline(always)]
 fn place<T: Copy + Into<f32>>(image: &[T; PIXELS], field: &mut [f32; INPUT], scale: Scale) {
     let (slope, background) = scale.linear();
     for (row, line) in image.as_chunks::<IMAGE_SIDE>().0.iter().zip(field.chunks_exact_mut(INPUT_SIDE).skip(MARGIN)) {
@@ -210,6 +217,12 @@ enum Preparation {
 impl Making {
     /// The pixels and the labels of some images, and of the negatives behind them.
     fn make(&self, range: &Range<usize>) -> (Vec<f32>, Vec<i32>) {
+        // With the processor's widest vectors.
+        Arch::new().dispatch(|| self.make_all(range))
+    }
+
+    #[inline(always)]
+    fn make_all(&self, range: &Range<usize>) -> (Vec<f32>, Vec<i32>) {
         let images = range.clone().map(|i| (self.set.image(i), self.set.index_in_data(i), Some(self.set.label(i))));
         let negatives = self.negatives_of(range);
         // Behind all indices of the data.

@@ -28,8 +28,8 @@ use crate::backend::is_host;
 /// A layer's parameters as tensors of a backend.
 #[derive(ExtensionType)]
 pub struct LayerTensors<B: Backend> {
-    weight: FloatTensor<B>,
-    bias: FloatTensor<B>,
+    pub(super) weight: FloatTensor<B>,
+    pub(super) bias: FloatTensor<B>,
 }
 
 /// Images and [`Parameters`] as tensors of a backend.

@@ -3,15 +3,19 @@
 use burn::{
     backend::ExecutionError,
     nn::loss::CrossEntropyLossConfig,
+    optim::GradientsParams,
     tensor::{Int, Tensor},
     train::{InferenceStep, ItemLazy, TrainOutput, TrainStep, metric::Adaptor},
 };
+
+use lenet_kernels::cross_entropy::mean_with_grad;
 
 use crate::{
     backend::is_host,
     config::{Operators, Reduction},
     data::{Batch, NO_CLASS},
-    model::{LeNet5, argmax, rows},
+    fused::targets,
+    model::{FusedStep, LeNet5, argmax, rows},
 };
 
 /// What the steps on some mini-batches return, in their order: the learner's metrics take those of several at once.
@@ -81,27 +85,68 @@ impl Adaptor<Self> for BatchOutputs {
 }
 
 impl LeNet5 {
-    /// The mean cross-entropy of a mini-batch, and its metrics.
+    #[expect(clippy::cast_possible_truncation, reason = "a fraction between 0 and 1")]
+    fn smoothing(&self) -> f32 {
+        self.loss.label_smoothing as f32
+    }
+
+    /// The gradients of a mini-batch and its metrics by the fused operator, if it applies.
+    fn fused(&self, batch: &Batch) -> Option<(GradientsParams, BatchOutput)> {
+        if self.operators != Operators::Fused || !is_host(&batch.images.device()) {
+            return None;
+        }
+        let labels = labels(&batch.targets)?;
+        let share = match self.loss.reduction {
+            Reduction::Mean => 1.0 / labels.len() as f32,
+            Reduction::Sum => 1.0,
+        };
+        let FusedStep { mean, logits, gradients } = self.fused_step(&batch.images, &labels, self.smoothing(), share)?;
+        let rows = logits.chunks_exact(logits.len() / labels.len());
+        Some((gradients, BatchOutput::known(mean.into(), rows, &labels)))
+    }
+
+    /// The metrics of a mini-batch by the fused operator, if it applies.
+    fn fused_metrics(&self, batch: &Batch) -> Option<BatchOutput> {
+        if self.operators != Operators::Fused || !is_host(&batch.images.device()) {
+            return None;
+        }
+        let classes = self.classes();
+        let labels = labels(&batch.targets)?;
+        let rows = rows(self.forward(batch.images.clone())).ok()?;
+        if labels.iter().flatten().any(|label| *label >= classes) {
+            return None;
+        }
+        let (mean, _) = mean_with_grad(rows.values(), &targets(&labels, classes, self.smoothing()), classes);
+        Some(BatchOutput::known(mean.into(), rows.iter(), &labels))
+    }
+
+    /// The mean cross-entropy of a mini-batch, and its metrics, by Burn's loss.
     fn classify(&self, batch: Batch) -> (Tensor<1>, BatchOutput) {
         let Batch { images, targets } = batch;
-        #[expect(clippy::cast_possible_truncation, reason = "a fraction between 0 and 1")]
-        let smoothing = self.loss.label_smoothing as f32;
-        let labels = if is_host(&images.device()) { labels(&targets) } else { None };
-        let fused = match (&labels, self.operators) {
-            (Some(labels), Operators::Fused) => self.fused_loss(&images, labels, smoothing),
-            _ => None,
-        };
-        let (loss, logits) = fused.unwrap_or_else(|| {
-            let logits = self.forward(images);
-            let loss = CrossEntropyLossConfig::new().with_smoothing((smoothing > 0.0).then_some(smoothing));
-            (loss.init(&logits.device()).forward(logits.clone(), targets.clone()), logits)
+        let smoothing = self.smoothing();
+        let logits = self.forward(images);
+        let loss = CrossEntropyLossConfig::new().with_smoothing((smoothing > 0.0).then_some(smoothing));
+        let loss = loss.init(&logits.device()).forward(logits.clone(), targets.clone());
+        let labels = if is_host(&logits.device()) { labels(&targets) } else { None };
+        let known = labels.and_then(|labels| {
+            let (mean, rows) = (loss.clone().try_into_scalar().ok()?, rows(logits.clone()).ok()?);
+            Some(BatchOutput::known(mean, rows.iter(), &labels))
         });
-        // Where they cannot be read here, all images belong to a class: only the CPU trains with others.
-        let images = labels.as_ref().map_or_else(|| targets.dims()[0], |labels| labels.iter().flatten().count());
-        let known = labels.and_then(|labels| known(&loss, &logits, &labels));
-        let metrics =
-            known.unwrap_or_else(|| BatchMetrics::OnDevice(Box::new(OnDevice { loss: loss.clone(), logits, targets })));
-        (loss, BatchOutput { images, metrics })
+        let output = known.unwrap_or_else(|| {
+            // Where they cannot be read here, all images belong to a class: only the CPU trains with others.
+            let images = targets.dims()[0];
+            let on_device = OnDevice { loss: loss.clone(), logits, targets };
+            BatchOutput { images, metrics: BatchMetrics::OnDevice(Box::new(on_device)) }
+        });
+        (loss, output)
+    }
+}
+
+impl BatchOutput {
+    /// The metrics as numbers, from the mean loss and each image's logits and label.
+    fn known<'a>(loss: f64, logits: impl Iterator<Item = &'a [f32]>, labels: &[Option<usize>]) -> Self {
+        let correct = logits.zip(labels).filter(|(row, label)| Some(argmax(row)) == **label).count();
+        Self { images: labels.iter().flatten().count(), metrics: BatchMetrics::Known { loss, correct } }
     }
 }
 
@@ -111,19 +156,14 @@ fn labels(targets: &Tensor<1, Int>) -> Option<Vec<Option<usize>>> {
     Some(labels.iter::<i32>().map(|label| if label == NO_CLASS { None } else { usize::try_from(label).ok() }).collect())
 }
 
-/// The metrics as numbers; `None` if the tensors cannot be read, which the learner's metrics then report.
-fn known(loss: &Tensor<1>, logits: &Tensor<2>, labels: &[Option<usize>]) -> Option<BatchMetrics> {
-    let loss = loss.clone().try_into_scalar().ok()?;
-    let rows = rows(logits.clone()).ok()?;
-    let correct = rows.iter().zip(labels).filter(|(row, label)| Some(argmax(row)) == **label).count();
-    Some(BatchMetrics::Known { loss, correct })
-}
-
 impl TrainStep for LeNet5 {
     type Input = Batch;
     type Output = BatchOutputs;
 
     fn step(&self, batch: Batch) -> TrainOutput<BatchOutputs> {
+        if let Some((grads, output)) = self.fused(&batch) {
+            return TrainOutput { grads, item: BatchOutputs(vec![output]) };
+        }
         let count = batch.targets.dims()[0];
         let (loss, output) = self.classify(batch);
         let gradients = match self.loss.reduction {
@@ -139,6 +179,6 @@ impl InferenceStep for LeNet5 {
     type Output = BatchOutputs;
 
     fn step(&self, batch: Batch) -> BatchOutputs {
-        BatchOutputs(vec![self.classify(batch).1])
+        BatchOutputs(vec![self.fused_metrics(&batch).unwrap_or_else(|| self.classify(batch).1)])
     }
 }

@@ -1,0 +1,266 @@
+//! A step's gradients as one operator: the net, softmax and cross-entropy, forwards and backwards, image after image while the
+//! activations are in the cache. Nothing of it is on a tape. Burn's own loss alone is about thirty operators on a handful of
+//! values.
+
+use std::sync::Arc;
+
+#[cfg(feature = "flex")]
+use burn::backend::Flex;
+#[cfg(feature = "ndarray")]
+use burn::backend::NdArray;
+use burn::{
+    backend::{Backend, Dispatch, DispatchTensor, ExtensionType, TensorMetadata, backend_extension},
+    prelude::*,
+};
+use lenet_kernels::{LayerParameters, Loss, Net, Parameters};
+
+use super::{
+    host::Host,
+    operator::{Inputs, LayerTensors, all_values, applies, classes, values},
+};
+
+/// The loss of a mini-batch, its logits and its gradients, as tensors of a backend.
+#[derive(ExtensionType)]
+pub struct Step<B: Backend> {
+    /// The mean loss of an image, in nats.
+    pub(crate) mean: f32,
+    /// `[batch * classes]`
+    pub(crate) logits: Vec<f32>,
+    #[extension_type]
+    c1: LayerTensors<B>,
+    #[extension_type]
+    c3: LayerTensors<B>,
+    #[extension_type]
+    c5: LayerTensors<B>,
+    #[extension_type]
+    f6: LayerTensors<B>,
+    #[extension_type]
+    output: LayerTensors<B>,
+}
+
+impl Step<Dispatch> {
+    /// The gradient of each parameter.
+    pub(crate) fn into_gradients(self) -> Parameters<DispatchTensor> {
+        let Self { c1, c3, c5, f6, output, .. } = self;
+        let [c1, c3, c5, f6, output] =
+            [c1, c3, c5, f6, output].map(|LayerTensors { weight, bias }| LayerParameters { weight, bias });
+        Parameters { c1, c3, c5, f6, output }
+    }
+}
+
+/// The operator as a Burn backend extension.
+#[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"))]
+pub trait StepOps: Backend {
+    /// The cross-entropy of LeNet-5's softmax over a mini-batch and the gradients of `share` times the sum of the images' losses,
+    /// all of `f32`.
+    ///
+    /// # Shapes
+    /// images `[batch, 1, 32, 32]`, targets `[batch * classes]`, a distribution for each image
+    fn lenet5_step(#[extension_type] inputs: Inputs<Self>, targets: Arc<[f32]>, share: f32) -> Step<Self>;
+}
+
+#[cfg(feature = "flex")]
+impl StepOps for Flex {
+    fn lenet5_step(inputs: Inputs<Self>, targets: Arc<[f32]>, share: f32) -> Step<Self> {
+        compute(inputs, &targets, share)
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl StepOps for NdArray {
+    fn lenet5_step(inputs: Inputs<Self>, targets: Arc<[f32]>, share: f32) -> Step<Self> {
+        compute(inputs, &targets, share)
+    }
+}
+
+fn compute<B: Host>(inputs: Inputs<B>, targets: &[f32], share: f32) -> Step<B> {
+    let (images, parameters) = inputs.into_parts();
+    let (images, parameters) = (B::contiguous(images), parameters.map(B::contiguous));
+    let Loss { mean, logits, grads } =
+        Net::new().loss(&all_values::<B>(&parameters), values::<B>(&images), targets, share);
+    let layer = |shapes: LayerParameters<Shape>, grads: LayerParameters<Vec<f32>>| LayerTensors {
+        weight: B::tensor(grads.weight, shapes.weight),
+        bias: B::tensor(grads.bias, shapes.bias),
+    };
+    let shapes = parameters.map(|tensor| tensor.shape());
+    Step {
+        mean,
+        logits,
+        c1: layer(shapes.c1, grads.c1),
+        c3: layer(shapes.c3, grads.c3),
+        c5: layer(shapes.c5, grads.c5),
+        f6: layer(shapes.f6, grads.f6),
+        output: layer(shapes.output, grads.output),
+    }
+}
+
+/// What a step on a mini-batch needs, by the operator; `None` where it does not apply: another backend, values other than `f32`,
+/// an empty batch, other sizes, or a label that is not a class. Images and parameters must not be on a tape. The gradients are
+/// those of `share` times the sum of the images' losses.
+///
+/// `smoothing` is the fraction of each label that is spread evenly over all classes. The label of an image of no class is
+/// `None`: its target is the same for all classes.
+///
+/// # Shapes
+/// images `[batch, 1, 32, 32]`, parameters as [`Parameters`] says, labels `[batch]`
+pub(crate) fn step(
+    images: &Tensor<4>,
+    parameters: Parameters<DispatchTensor>,
+    labels: &[Option<usize>],
+    smoothing: f32,
+    share: f32,
+) -> Option<Step<Dispatch>> {
+    let classes = classes(&parameters);
+    let all_known = labels.iter().flatten().all(|label| *label < classes);
+    if images.dims()[0] != labels.len() || !all_known || !applies(images, &parameters) {
+        return None;
+    }
+    let inputs = Inputs::new(images.clone().into_dispatch(), parameters);
+    Some(<Dispatch as StepOps>::lenet5_step(inputs, targets(labels, classes, smoothing).into(), share))
+}
+
+/// A distribution over the classes for each label, one after the other.
+pub(crate) fn targets(labels: &[Option<usize>], classes: usize, smoothing: f32) -> Vec<f32> {
+    let mut targets = vec![smoothing / classes as f32; labels.len() * classes];
+    for (row, label) in targets.chunks_exact_mut(classes).zip(labels) {
+        match label {
+            Some(label) => row[*label] += 1.0 - smoothing,
+            None => row.fill(1.0 / classes as f32),
+        }
+    }
+    targets
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        module::{Module, ModuleVisitor, Param},
+        nn::loss::CrossEntropyLossConfig,
+        optim::GradientsParams,
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        config::Operators,
+        data::Batch,
+        model::{LeNet5, LeNet5Config},
+    };
+
+    fn burns_loss(logits: Tensor<2>, labels: &[usize], smoothing: f32) -> Tensor<1> {
+        let device = logits.device();
+        let labels: Vec<i32> = labels.iter().map(|label| i32::try_from(*label).unwrap()).collect();
+        let smoothing = (smoothing > 0.0).then_some(smoothing);
+        let targets = Tensor::<1, Int>::from_data(&labels[..], &device);
+        CrossEntropyLossConfig::new().with_smoothing(smoothing).init(&device).forward(logits, targets)
+    }
+
+    fn some(labels: &[usize]) -> Vec<Option<usize>> {
+        labels.iter().copied().map(Some).collect()
+    }
+
+    /// Loss and gradient of the logits, by the kernels and by Burn.
+    fn both(logits: &[f32], labels: &[usize], smoothing: f32) -> [Vec<f64>; 2] {
+        let classes = logits.len() / labels.len();
+        let (mean, grads) =
+            lenet_kernels::cross_entropy::mean_with_grad(logits, &targets(&some(labels), classes, smoothing), classes);
+        let data = TensorData::new(logits.to_vec(), [labels.len(), classes]);
+        let logits = Tensor::<2>::from_data(data, &Device::flex().autodiff()).require_grad();
+        let loss = burns_loss(logits.clone(), labels, smoothing);
+        let gradient = logits.grad(&loss.backward()).unwrap().into_data();
+        let burns = loss.into_data().iter::<f64>().chain(gradient.iter::<f64>()).collect();
+        [std::iter::once(mean).chain(grads).map(f64::from).collect(), burns]
+    }
+
+    /// Up to eight rows of logits of a number of classes, with their labels.
+    fn rows() -> impl Strategy<Value = (Vec<f32>, Vec<usize>)> {
+        (prop::sample::select(vec![2_usize, 10, 26, 47, 62, 256]), 1_usize..9).prop_flat_map(|(classes, rows)| {
+            (prop::collection::vec(-60.0_f32..60.0, rows * classes), prop::collection::vec(0..classes, rows))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn softmax_and_cross_entropy_are_burns((logits, labels) in rows(), smoothing in prop_oneof![Just(0.0_f32), 0.0_f32..0.9]) {
+            let [ours, burns] = both(&logits, &labels, smoothing);
+            // Logits up to 60 are rounded to about 4e-6, and the error of their sum grows with the root of their number.
+            let tolerance = 6e-6 * ((logits.len() / labels.len()) as f64).sqrt().max(3.0);
+            for (ours, burns) in ours.iter().zip(&burns) {
+                prop_assert!((ours - burns).abs() < tolerance, "{} against {}", ours, burns);
+            }
+        }
+    }
+
+    #[test]
+    fn nan_and_infinity_stay_what_they_are() {
+        for value in [f32::NAN, f32::INFINITY] {
+            let mut logits = [0.5; 20];
+            logits[3] = value;
+            let [ours, burns] = both(&logits, &[3, 1], 0.0);
+            assert!(ours[0].is_nan() && burns[0].is_nan());
+            // The other row's gradient is finite.
+            assert!(ours[11..].iter().all(|gradient| gradient.is_finite()));
+        }
+    }
+
+    fn batch(classes: usize, device: &Device) -> (Batch, Vec<usize>) {
+        let pixels: Vec<f32> = (0..9 * 1024).map(|i| ((i as f32) * 12.9898).sin()).collect();
+        let labels: Vec<usize> = (0..9).map(|image| image * 7 % classes).collect();
+        let indices: Vec<i32> = labels.iter().map(|label| i32::try_from(*label).unwrap()).collect();
+        let images = Tensor::from_data(TensorData::new(pixels, [9, 1, 32, 32]), device);
+        (Batch { images, targets: Tensor::from_data(&indices[..], device) }, labels)
+    }
+
+    /// The gradient of each parameter.
+    fn collected(net: &LeNet5, gradients: &GradientsParams) -> Vec<Vec<f32>> {
+        struct Collect<'a>(&'a GradientsParams, Vec<Vec<f32>>);
+        impl ModuleVisitor for Collect<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                self.1.push(self.0.get::<D>(param.id).unwrap().into_data().iter().collect());
+            }
+        }
+        let mut collect = Collect(gradients, Vec::new());
+        net.visit(&mut collect);
+        collect.1
+    }
+
+    #[test]
+    fn loss_logits_and_gradients_are_those_of_burns_operators() {
+        for (device, classes, smoothing, share) in [
+            (Device::flex(), 10, 0.0, 1.0),
+            (Device::ndarray(), 10, 0.1, 1.0 / 9.0),
+            (Device::flex(), 47, 0.1, 1.0 / 9.0),
+        ] {
+            let device = device.autodiff();
+            let net = LeNet5Config::new(classes).init_seeded(1, &device).with_operators(Operators::Composed);
+            let (batch, labels) = batch(classes, &device);
+            let step = net.fused_step(&batch.images, &some(&labels), smoothing, share).unwrap();
+            let logits = net.forward(batch.images);
+            let loss = burns_loss(logits.clone(), &labels, smoothing);
+            let expected = GradientsParams::from_grads(loss.clone().mul_scalar(9.0 * share).backward(), &net);
+            let close = |ours: &[f32], burns: &[f32]| {
+                let scale = burns.iter().fold(1e-3_f32, |scale, value| scale.max(value.abs()));
+                ours.len() == burns.len() && ours.iter().zip(burns).all(|(a, b)| (a - b).abs() < 1e-5 * scale)
+            };
+            assert!(close(&step.logits, &logits.into_data().iter::<f32>().collect::<Vec<_>>()));
+            assert!((step.mean - loss.into_scalar::<f32>()).abs() < 1e-5);
+            for (ours, burns) in collected(&net, &step.gradients).iter().zip(&collected(&net, &expected)) {
+                assert!(close(ours, burns));
+            }
+        }
+    }
+
+    #[test]
+    fn a_label_that_is_not_a_class_is_left_to_burn() {
+        let net = LeNet5Config::new(26).init_seeded(1, &Device::flex());
+        let images = Tensor::zeros([1, 1, 32, 32], &Device::flex());
+        assert!(net.fused_step(&images, &[Some(26)], 0.0, 1.0).is_none());
+        assert!(net.fused_step(&images, &[Some(25), Some(1)], 0.0, 1.0).is_none());
+        assert!(net.fused_step(&images, &[Some(25)], 0.0, 1.0).is_some());
+    }
+
+    #[test]
+    fn the_target_of_no_class_is_the_same_for_all() {
+        assert_eq!(targets(&[None, Some(1)], 4, 0.2), [0.25, 0.25, 0.25, 0.25, 0.05, 0.05 + 0.8, 0.05, 0.05]);
+    }
+}
