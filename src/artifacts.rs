@@ -196,7 +196,7 @@ impl RunDir {
     pub fn read_config(&self) -> Result<Config> {
         let config = Config::parse(&self.read_text(CONFIG)?, &self.path.join(CONFIG), &[])?;
         // Runs that name no classes are older than names, when there were only digits.
-        Ok(config.with_classes(&digits()))
+        Ok(config.of_older_run(&digits()))
     }
 
     /// Whether training continues the run in the folder.

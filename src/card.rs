@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    config::{Config, Scale, fault_of_names},
+    config::{Config, Frame, Scale, fault_of_names},
     data::digits,
     files::sha256,
     report::Report,
@@ -18,8 +18,6 @@ use crate::{
 
 /// The key of the card, as JSON, in a record's metadata.
 pub(crate) const KEY: &str = "lenet";
-/// How MNIST's digits are framed: 20 pixels high or wide, the centre of mass in the middle of 28x28 pixels.
-const DIGIT: &str = "digit";
 /// The name of the data set if `data.folder` names none.
 pub const MNIST: &str = "MNIST";
 
@@ -33,7 +31,9 @@ pub struct Card {
     /// How pixels are scaled for the net.
     pub scale: Scale,
     /// How what a picture shows is framed.
-    pub framing: String,
+    pub framing: Frame,
+    /// Whether dark and light are exchanged in pictures that are not framed as digits.
+    pub invert: bool,
     /// The name of each class.
     pub classes: Vec<String>,
     /// When an answer is given, and when it is sure.
@@ -57,7 +57,8 @@ impl Default for Card {
         Self {
             lenet: String::new(),
             scale: Scale::default(),
-            framing: DIGIT.into(),
+            framing: Frame::Digit,
+            invert: false,
             classes: digits(),
             thresholds: Thresholds::default(),
             data: String::new(),
@@ -90,15 +91,16 @@ impl Card {
         Ok(Self {
             lenet: report.versions.lenet.clone(),
             scale: config.data.scale,
+            framing: config.data.frame.or(Frame::Digit),
+            invert: config.data.invert.is_on(false),
             data,
             classes: config.data.classes.clone(),
-            thresholds: report.thresholds.unwrap_or_else(|| Thresholds::default_for(&config.data.classes)),
+            thresholds: report.thresholds.unwrap_or_else(|| Thresholds::default_for(config)),
             config_sha256: sha256(portable.to_file()?.as_bytes()),
             seed: Some(config.seed),
             epoch: report.best_epoch,
             test_accuracy: report.test.as_ref().map(|test| test.accuracy),
             valid_accuracy: best.and_then(|epoch| epoch.valid).map(|valid| valid.accuracy),
-            ..Self::default()
         })
     }
 
@@ -122,9 +124,6 @@ impl Card {
         };
         let card: Self = serde_json::from_str(text).map_err(|e| fault(e.to_string()))?;
         let Thresholds { sure, no_digit } = card.thresholds;
-        if card.framing != DIGIT {
-            return Err(fault(format!("framing \"{}\"", card.framing)));
-        }
         if let Some(what) = fault_of_names(&card.classes) {
             return Err(fault(format!("classes {what}")));
         }

@@ -6,6 +6,7 @@
 mod augment;
 mod backends;
 mod bench;
+mod data;
 mod evaluate;
 mod export;
 mod import;
@@ -25,8 +26,9 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use self::{
-    augment::AugmentArgs, backends::BackendsArgs, bench::BenchArgs, evaluate::EvaluateArgs, export::ExportArgs,
-    import::ImportArgs, predict::PredictArgs, report::ReportArgs, serve::ServeArgs, sweep::SweepArgs, train::TrainArgs,
+    augment::AugmentArgs, backends::BackendsArgs, bench::BenchArgs, data::DataArgs, evaluate::EvaluateArgs,
+    export::ExportArgs, import::ImportArgs, predict::PredictArgs, report::ReportArgs, serve::ServeArgs,
+    sweep::SweepArgs, train::TrainArgs,
 };
 use crate::{
     Error, Result,
@@ -61,6 +63,8 @@ enum Command {
     Import(ImportArgs),
     /// Train with several seeds or all combinations of some hyperparameters, and compare the runs
     Sweep(SweepArgs),
+    /// Look at a data set before training: what it is, and what is wrong with it
+    Data(DataArgs),
     /// Write a page that shows training images beside the variants that a config's augmentation makes
     Augment(AugmentArgs),
     /// Measure the speed of training and inference on each device
@@ -84,6 +88,7 @@ impl Cli {
             Command::Evaluate(args) => args.run(),
             Command::Predict(args) => args.run(),
             Command::Serve(args) => args.run(),
+            Command::Data(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Import(args) => args.run(),

@@ -2,6 +2,7 @@
 
 mod schedule;
 mod source;
+mod values;
 
 use std::{
     ops::RangeInclusive,
@@ -10,7 +11,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use self::schedule::Schedule;
+pub use self::{
+    schedule::Schedule,
+    values::{Frame, Portion, Switch},
+};
 use crate::{Error, Result, backend, files::text};
 
 /// How many classes a net may have; labels are bytes.
@@ -74,13 +78,24 @@ pub enum Operators {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// A folder with four IDX files, gzipped or not, of 28x28 images in 2 to 256 classes; empty for MNIST. Its last part
-    /// may be what the files' names begin with.
+    /// A folder with a folder of pictures for each class, or with IDX, CSV or npz files, of 2 to 256 classes; or such a file;
+    /// empty for MNIST. Of IDX files, the last part may be what their names begin with.
     pub folder: PathBuf,
+    /// How pictures become images of 28x28 pixels, in training and later. The images of IDX, CSV and npz files are framed
+    /// already.
+    pub frame: Frame,
+    /// Whether rows and columns of the images are exchanged, as EMNIST needs it. Pictures in class folders are upright.
+    pub transpose: Switch,
+    /// Whether dark and light are exchanged: the net expects a light foreground on a dark background. Pictures that are
+    /// framed as digits have it in any case.
+    pub invert: Switch,
     /// The names of the classes; empty for those of the data. The config of a run has them in any case.
     pub classes: Vec<String>,
-    /// How many training images are held back to choose the best epoch; with 0, the last epoch is taken.
-    pub validation: usize,
+    /// How many of all images are held back for testing, if the data have no test images of their own.
+    pub test: Portion,
+    /// How many of the other images are held back to choose the best epoch, if the data have no validation images of their
+    /// own; with 0, the last epoch is taken.
+    pub validation: Portion,
     /// How many of the remaining images to train on; 0 for all.
     pub train: usize,
     /// How pixels are scaled.
@@ -118,8 +133,12 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             folder: PathBuf::new(),
+            frame: Frame::Auto,
+            transpose: Switch::Auto,
+            invert: Switch::Auto,
             classes: Vec::new(),
-            validation: 5000,
+            test: Portion::Share(0.15),
+            validation: Portion::Count(5000),
             train: 0,
             scale: Scale::Standard,
             negatives: 0.0,
@@ -366,6 +385,36 @@ impl Config {
         source::differences(self, other)
     }
 
+    /// The same config with what another one on the same data says about them, where this one leaves it open.
+    #[must_use]
+    pub fn with_found(mut self, found: &DataConfig) -> Self {
+        let data = &mut self.data;
+        data.frame = data.frame.or(found.frame);
+        for (ours, theirs) in [(&mut data.transpose, found.transpose), (&mut data.invert, found.invert)] {
+            if *ours == Switch::Auto {
+                *ours = theirs;
+            }
+        }
+        self.with_classes(&found.classes)
+    }
+
+    /// The same config with the names of the classes that it leaves open, and without what versions did not do that left
+    /// `data.frame`, `data.transpose` and `data.invert` open.
+    #[must_use]
+    pub(crate) fn of_older_run(self, names: &[String]) -> Self {
+        if self.data.folder == Path::new("") {
+            return self.with_classes(names);
+        }
+        let (transpose, invert) = (Switch::Off, Switch::Off);
+        self.with_found(&DataConfig {
+            frame: Frame::Digit,
+            transpose,
+            invert,
+            classes: names.to_vec(),
+            ..DataConfig::default()
+        })
+    }
+
     /// The same config with names for the classes, unless it has some.
     #[must_use]
     pub fn with_classes(mut self, names: &[String]) -> Self {
@@ -404,7 +453,7 @@ impl Config {
             (
                 "training.patience",
                 unless(
-                    training.patience == 0 || data.validation > 0,
+                    training.patience == 0 || !data.validation.is_zero(),
                     "needs a validation set: set data.validation above 0",
                 ),
             ),

@@ -1,38 +1,39 @@
 //! From files to mini-batches. Images stay bytes until a batch is made of them.
+//!
+//! - `sources`: what people have, as labelled images. `splits`, `division`: to learn from, to validate, to test.
+//! - `inspection`, `problems`: what is wrong with them.
+//! - `loader`: mini-batches. `augmentation`, `styles`: variants of images.
 
 mod augmentation;
 mod classes;
-mod files;
-mod idx;
+mod division;
+mod inspection;
 mod loader;
-mod mnist;
+mod problems;
+mod sources;
+mod splits;
 mod styles;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
-pub(crate) use self::classes::listed;
 pub use self::{
     augmentation::{Augmentation, Variation},
     classes::{digits, numbered},
-    idx::read_folder,
+    inspection::{ClassCounts, Inspection},
     loader::{Batch, BatchLoader, images_tensor},
-    mnist::load_mnist,
+    problems::Problem,
+    sources::{load_mnist, read_folder},
+    splits::{Part, Source, Splits},
     styles::Style,
 };
-use crate::{
-    Error, Result,
-    config::{Config, Scale},
-    files::sha256_of,
-};
+pub(crate) use self::{classes::listed, problems::counted, splits::transposed};
+pub use crate::picture::{IMAGE_SIDE, PIXELS};
+use crate::{Error, Result, config::Scale};
 
 /// Number of images in MNIST's training set.
 pub const TRAIN_IMAGES: usize = 60_000;
-/// Rows and columns of an image, in pixels.
-pub const IMAGE_SIDE: usize = 28;
-/// Pixels of an image, a byte each.
-pub const PIXELS: usize = IMAGE_SIDE * IMAGE_SIDE;
 
 /// What stands for a label in the targets of an image that shows none of the classes: no byte reaches it.
 pub const NO_CLASS: i32 = 256;
@@ -135,6 +136,11 @@ impl ImageSet {
         Self { pixels: Arc::new(pixels), labels: Arc::new(labels), members, ..self.clone() }
     }
 
+    /// Whether both are parts of one set.
+    fn shares_pixels(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pixels, &other.pixels)
+    }
+
     /// How pixels are scaled for the net.
     #[must_use]
     pub fn scale(&self) -> Scale {
@@ -154,71 +160,16 @@ impl ImageSet {
         Self { members: self.members[start.min(end)..end].into(), ..self.clone() }
     }
 
+    /// The images at these positions, in this order.
+    pub(super) fn at(&self, positions: &[usize]) -> Self {
+        Self { members: positions.iter().filter_map(|i| self.members.get(*i)).copied().collect(), ..self.clone() }
+    }
+
     /// The same images in a random order that depends on `seed` alone.
     #[must_use]
     pub fn permuted(&self, seed: u64) -> Self {
         let mut members = self.members.to_vec();
         members.shuffle(&mut StdRng::seed_from_u64(seed));
         Self { members: members.into(), ..self.clone() }
-    }
-}
-
-/// The three disjoint sets of a run.
-#[derive(Debug, Clone)]
-pub struct Splits {
-    /// To learn from.
-    pub train: ImageSet,
-    /// To choose the best epoch by; may be empty.
-    pub valid: ImageSet,
-    /// To test the best epoch, once, at the end.
-    pub test: ImageSet,
-}
-
-impl Splits {
-    /// Loads the data set that the config names, and splits off the validation set at random, by the config's seed.
-    ///
-    /// # Errors
-    /// Files are missing or damaged, do not hold 28x28 images, hold fewer than the config asks for, or other classes, or the
-    /// config has settings for digits and the classes are others.
-    pub fn load(config: &Config) -> Result<Self> {
-        let folder = &config.data.folder;
-        let (train, test) =
-            if folder == Path::new("") { load_mnist()? } else { read_folder(folder, &config.data.classes)? };
-        let named = |set: ImageSet| {
-            let names = &config.data.classes;
-            if names.is_empty() { Ok(set) } else { set.with_classes(names) }
-        };
-        let [train, test] = [named(train)?, named(test)?].map(|set| set.with_scale(config.data.scale));
-        for (key, value) in
-            [("data.negatives", config.data.negatives), ("augmentation.styles", config.augmentation.styles)]
-        {
-            if value > 0.0 && !train.shows_digits() {
-                let classes = listed(train.classes());
-                return Err(Error::Config(format!("{key} is for digits, but the classes are {classes}; set it to 0")));
-            }
-        }
-        let (total, held_back) = (train.len(), config.data.validation);
-        if held_back >= total {
-            return Err(Error::Data(format!(
-                "data.validation = {held_back} leaves none of the {total} training images to learn from; lower it"
-            )));
-        }
-        let rest = total - held_back;
-        if config.data.train > rest {
-            return Err(Error::Data(format!(
-                "data.train = {} but only {rest} of {total} training images are left after data.validation = \
-                 {held_back}; lower one of them",
-                config.data.train
-            )));
-        }
-        let wanted = if config.data.train == 0 { rest } else { config.data.train };
-        let order = train.permuted(config.seed);
-        Ok(Self { train: order.slice(held_back, held_back + wanted), valid: order.slice(0, held_back), test })
-    }
-
-    /// The SHA-256 of the whole data set, all its pixels and labels, in hexadecimal.
-    #[must_use]
-    pub fn sha256(&self) -> String {
-        sha256_of(&[&self.train.pixels, &self.train.labels, &self.test.pixels, &self.test.labels])
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     artifacts::{Existing, RunDir},
     backend::{FoundDevice, default_for_burn, select},
     card::Card,
-    config::{CLASSES, Config, Scale},
+    config::{CLASSES, Config, Frame, Scale},
     data::{Splits, listed},
     evaluation::{dead_units, evaluate},
     files::sha256,
@@ -78,7 +78,10 @@ pub fn import(file: &Path, folder: &Path, options: &Options) -> Result<Imported>
     let mut config = Config { backend, ..Config::default() };
     config.data.folder.clone_from(&options.data);
     // Which images it learned from is unknown.
-    config.data.validation = 0;
+    config.data.validation = 0.into();
+    if let Some(card) = &card {
+        (config.data.frame, config.data.invert) = (card.framing, card.invert.into());
+    }
     let names = card.as_ref().map(|card| card.classes.clone()).unwrap_or_default();
     let splits = images(file, &mut config, names, net.classes())?;
     let (scale, measured) = match options.scale.or(card.as_ref().map(|card| card.scale)) {
@@ -86,7 +89,10 @@ pub fn import(file: &Path, folder: &Path, options: &Options) -> Result<Imported>
         None => scale::find(&net, &splits.train, &device).map(|(scale, measured)| (scale, Some(measured)))?,
     };
     config.data.scale = scale;
-    let config = config.with_absolute_folder();
+    let mut config = config.with_absolute_folder();
+    if config.data.folder != Path::new("") {
+        config = config.with_found(&splits.source.found);
+    }
     let test = splits.test.clone().with_scale(scale);
 
     let mut report = Report::new(&config, 0, 0);
@@ -97,9 +103,10 @@ pub fn import(file: &Path, folder: &Path, options: &Options) -> Result<Imported>
     report.test = Some(evaluate(&net, &test, &device)?);
     report.dead_units = Some(dead_units(&net, &test, &device)?);
     let classes = config.data.classes.clone();
-    let thresholds = card.as_ref().map_or_else(|| Thresholds::default_for(&classes), |card| card.thresholds);
+    let thresholds = card.as_ref().map_or_else(|| Thresholds::default_for(&config), |card| card.thresholds);
     let test_accuracy = report.test.as_ref().map(|test| test.accuracy);
-    let card = Card { scale, classes, thresholds, test_accuracy, ..card.unwrap_or_default() };
+    let (framing, invert) = (config.data.frame.or(Frame::Digit), config.data.invert.is_on(false));
+    let card = Card { scale, framing, invert, classes, thresholds, test_accuracy, ..card.unwrap_or_default() };
 
     // Nothing is written before all is known.
     let existing = if options.force { Existing::Replace } else { Existing::Refuse };

@@ -19,8 +19,8 @@ use crate::{
     files::sha256,
     model::{LeNet5, recorded_classes, rows},
     number::{NumberReading, read_number},
-    picture::open,
-    reading::{Reading, read, read_framed},
+    picture::{Bounds, framed, open},
+    reading::{Reading, read, read_framed, read_image},
     report::Status,
 };
 
@@ -117,9 +117,9 @@ impl Trained {
             None => Card { classes: numbered(recorded_classes(&record, path)?), ..Card::default() },
         };
         let mut config = Config::default();
-        config.data.scale = card.scale;
+        (config.data.scale, config.data.frame, config.data.invert) = (card.scale, card.framing, card.invert.into());
         // It is unknown which images it learned from.
-        config.data.validation = 0;
+        config.data.validation = 0.into();
         config.data.classes.clone_from(&card.classes);
         Self::new(record, path, card, config, origin, backend)
     }
@@ -187,12 +187,22 @@ impl Trained {
         paths.par_iter().map(|path| Ok(self.look_for_digit(path)?.answer)).collect()
     }
 
-    /// What a picture shows; `None` if it shows nothing.
+    /// What a picture shows, framed as the training images were; `None` if it shows nothing.
     ///
     /// # Errors
     /// The device fails.
     pub fn read(&self, picture: &DynamicImage) -> Result<Option<Reading>> {
-        read(&self.net, self.card.scale, &self.device, picture)
+        let (net, card, device) = (&self.net, &self.card, &self.device);
+        if card.framing.cuts_out() {
+            return read(net, card.scale, device, picture);
+        }
+        // What else is wrong with it, a refusal says.
+        let Ok(Some(mut image)) = framed(picture, card.framing) else { return Ok(None) };
+        if card.invert {
+            image = image.map(|pixel| 255 - pixel);
+        }
+        let bounds = Bounds { left: 0, top: 0, width: picture.width() as usize, height: picture.height() as usize };
+        read_image(net, card.scale, device, image, bounds)
     }
 
     /// What images in MNIST's format show, in order.
@@ -214,12 +224,13 @@ impl Trained {
         Ok(prediction.and_then(|prediction| Ok((prediction, reading.ok_or("shows nothing")?))))
     }
 
-    /// Which number a picture shows; `None` if no part of it may be a digit, or the net's classes are not the digits.
+    /// Which number a picture shows; `None` if no part of it may be a digit, or the net's classes are not the digits, or it
+    /// takes pictures whole.
     ///
     /// # Errors
     /// The device fails.
     pub fn read_number(&self, picture: &DynamicImage) -> Result<Option<NumberReading>> {
-        if self.classes() != digits() {
+        if self.classes() != digits() || !self.card.framing.cuts_out() {
             return Ok(None);
         }
         read_number(&self.net, self.card.scale, &self.device, picture)

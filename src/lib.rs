@@ -8,23 +8,24 @@
 //! - [`backend`]: from the name of a backend to a device that works.
 //! - `threads`: starts the thread pool and keeps its threads awake.
 //! - [`config`]: the TOML file, its defaults and checks, and the learning rate's schedule.
+//! - [`picture`]: from any picture of a digit to images in MNIST's format: candidates for what it shows.
+//! - [`data`]: from what people have to images to mini-batches.
 //! - `fused`: the net, the loss and the optimizer's step as one operator each, for the CPU; over the crate
 //!   [`lenet_kernels`].
 //! - [`model`]: the net as a Burn module.
-//! - [`data`]: from files to images to mini-batches.
 //! - [`evaluation`]: loss, accuracy, confusion, calibration and misses of a net on labelled images.
 //! - [`report`]: what a run measured, as in `report.json`.
 //! - [`card`]: what a record says about itself.
 //! - [`advice`]: what to try when a net has learned nothing.
 //! - [`artifacts`]: the files in a run's folder.
 //! - [`training`]: Burn's learner, with our step, metrics, optimizer, scheduler, recorder and display.
-//! - [`picture`]: from any picture of a digit to images in MNIST's format: candidates for what it shows.
 //! - [`reading`]: the net decides between them; [`thresholds`]: when it is sure; `refusal`: what is said of a picture
 //!   without a digit.
 //! - [`number`]: the same for a whole number: the best path through its pieces.
 //! - [`inference`]: from a trained run and pictures to digits.
 //! - [`state_dict`]: a net's parameters as PyTorch has them.
 //! - [`export`]: a trained net in the formats of other programs.
+//! - [`orientation`]: whether images look transposed or inverted.
 //! - [`negatives`]: images without a digit, to train with.
 //! - [`page`]: a run, a comparison of several, or the net itself, as an HTML page.
 //! - [`import`]: nets that other programs trained, as runs.
@@ -57,6 +58,7 @@ pub mod memory;
 pub mod model;
 pub mod negatives;
 pub mod number;
+pub mod orientation;
 pub mod page;
 pub mod panics;
 pub mod picture;

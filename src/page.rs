@@ -4,6 +4,7 @@
 mod augmentation;
 mod charts;
 mod confusion;
+mod data;
 mod demo;
 mod sheet;
 mod sprites;
@@ -18,6 +19,7 @@ use serde_json::json;
 pub use self::{
     augmentation::write_augmentation,
     charts::{Chart, Legend, Marks, Series},
+    data::write_data,
     demo::{About, Demo, demo},
     sheet::{Entry, Sheet, State},
 };
@@ -43,11 +45,12 @@ use crate::{
 const SAMPLES: usize = 20;
 
 /// The templates of the pages; what they share is in the first.
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("layout.html", include_str!("page/layout.html")),
     ("page.html", include_str!("page/page.html")),
     ("augmentation.html", include_str!("page/augmentation.html")),
     ("sheet.html", include_str!("page/sheet.html")),
+    ("data.html", include_str!("page/data.html")),
     ("demo.html", include_str!("page/demo/demo.html")),
 ];
 

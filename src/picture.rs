@@ -5,7 +5,7 @@
 //! - `foreground`: how much each pixel belongs to the foreground, in several ways.
 //! - `components`: connected components.
 //! - `selection`: which of them may be the digit.
-//! - `framing`: the digit in 28x28 pixels, as in MNIST.
+//! - `framing`: the digit in 28x28 pixels, as in MNIST. `whole`: the whole picture in as many.
 //! - `candidates`: the ways to read a picture. [`crate::reading`] decides between them.
 //! - `finding`: what there is in a picture without a digit.
 
@@ -21,12 +21,13 @@ mod numbers;
 mod plane;
 mod resize;
 mod selection;
+mod whole;
 
 use std::path::Path;
 
 use image::DynamicImage;
 
-pub(crate) use self::folder::{Listing, has_suffix_of_picture};
+pub(crate) use self::folder::{Listing, has_suffix_of_picture, is_left_behind, is_picture};
 pub use self::{
     candidates::{Candidate, candidates},
     decode::{READABLE, STANDARD_INPUT, decode, open},
@@ -34,7 +35,12 @@ pub use self::{
     numbers::{Graph, Group, graphs},
     plane::Bounds,
 };
-use crate::{Error, Result, data::PIXELS};
+use crate::{Error, Result, config::Frame};
+
+/// Rows and columns of an image, in pixels.
+pub const IMAGE_SIDE: usize = 28;
+/// Pixels of an image, a byte each.
+pub const PIXELS: usize = IMAGE_SIDE * IMAGE_SIDE;
 
 /// Reads a picture file ([`READABLE`], of any size, in colour or grey, dark on light or light on dark) as
 /// an image in MNIST's format: 784 pixels from 0 (background) to 255 (foreground), row by row.
@@ -52,4 +58,24 @@ pub fn read_picture(path: &Path) -> Result<[u8; PIXELS]> {
 /// The picture shows nothing.
 pub fn normalize(picture: &DynamicImage) -> std::result::Result<[u8; PIXELS], Finding> {
     candidates::plain(picture).map(|candidate| candidate.image).ok_or_else(|| Finding::of(picture))
+}
+
+/// A picture as an image of 784 pixels, as data sets of own pictures are framed; `Ok(None)` if it shows nothing.
+///
+/// # Errors
+/// What is wrong with it: it has not 28x28 pixels, though [`Frame::None`] wants it.
+pub fn framed(picture: &DynamicImage, frame: Frame) -> std::result::Result<Option<[u8; PIXELS]>, String> {
+    if frame.cuts_out() {
+        return Ok(normalize(picture).ok());
+    }
+    let (width, height) = (picture.width(), picture.height());
+    if frame == Frame::None && [width, height].iter().any(|side| *side as usize != IMAGE_SIDE) {
+        return Err(format!(
+            "has {width} x {height} pixels, and with data.frame = \"none\" {IMAGE_SIDE} x {IMAGE_SIDE} are needed: resize it, \
+             or train with data.frame = \"whole\""
+        ));
+    }
+    let image = whole::whole(picture);
+    let is_blank = image.iter().all(|pixel| *pixel == image[0]);
+    Ok((!is_blank).then_some(image))
 }

@@ -75,6 +75,22 @@ pub fn read_framed(net: &LeNet5, scale: Scale, device: &Device, images: &[[u8; P
     Ok(images.iter().zip(logits.iter()).filter_map(reading).collect())
 }
 
+/// Reads an image that is framed already, and lies there in its picture.
+///
+/// # Errors
+/// The device fails.
+pub fn read_image(
+    net: &LeNet5,
+    scale: Scale,
+    device: &Device,
+    image: [u8; PIXELS],
+    bounds: Bounds,
+) -> Result<Option<Reading>> {
+    let logits = rows(net.forward(images_tensor([&image].into_iter(), scale, device)))?;
+    let whole = Candidate { image, bounds, prior: 1.0, is_plain: true, is_framed: false, in_row: false };
+    Ok(decide(&[whole], &logits.iter().collect::<Vec<_>>()))
+}
+
 /// The vote; `None` without candidates.
 fn decide(candidates: &[Candidate], logits: &[&[f32]]) -> Option<Reading> {
     let energies: Vec<f32> = logits.iter().copied().map(energy).collect();

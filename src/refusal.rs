@@ -2,10 +2,20 @@
 
 use image::DynamicImage;
 
-use crate::{card::Card, data::digits, number::NumberReading, picture::Finding, reading::Reading, report::probability};
+use crate::{
+    card::Card,
+    data::digits,
+    number::NumberReading,
+    picture::{Finding, framed},
+    reading::Reading,
+    report::probability,
+};
 
 /// Says what was looked for in a picture and what was found instead. `reading` is the net's best guess, if it had any.
 pub(crate) fn refusal(picture: &DynamicImage, reading: Option<&Reading>, card: &Card) -> String {
+    if reading.is_none() && !card.framing.cuts_out() {
+        return framed(picture, card.framing).err().unwrap_or_else(|| Finding::OneShade.to_string());
+    }
     match (Finding::of(picture), reading) {
         (Finding::Shapes, Some(reading)) => {
             let [sureness, needed] =

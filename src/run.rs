@@ -14,11 +14,11 @@ use crate::{
     backend::{self, AUTO, FoundDevice, is_host, select},
     card::Card,
     config::{Config, Scale},
-    data::{ImageSet, Splits, listed},
+    data::{ImageSet, Inspection, Splits, listed},
     evaluation::{dead_units, evaluate},
     inference::Trained,
     model::LeNet5,
-    page, panics,
+    orientation, page, panics,
     reading::read,
     report::{Report, Source, Status},
     terminal::say,
@@ -64,7 +64,7 @@ pub fn train(
     let earlier = earlier_report(config, &run)?;
     let before = earlier.as_ref().map(|_| run.read_config()).transpose()?;
     let moved = before.as_ref().is_some_and(|it| it.with_absolute_folder().data.folder != config.data.folder);
-    let config = &config.clone().with_classes(&before.map(|it| it.data.classes).unwrap_or_default());
+    let config = &before.map_or_else(|| config.clone(), |before| config.clone().with_found(&before.data));
     if let Some(earlier) = &earlier
         && !moved
         && earlier.status == Status::Complete
@@ -81,7 +81,12 @@ pub fn train(
     {
         return Err(other_images(config, &run));
     }
-    let config = &config.clone().with_classes(splits.train.classes());
+    if config.data.folder != Path::new("") && progress != Progress::None {
+        for line in about_data(config, &splits)? {
+            say(line);
+        }
+    }
+    let config = &settled(config, &splits);
     let classes = config.data.classes.len();
     let done = match &earlier {
         Some(earlier) => last_complete_epoch(&run, earlier, config.training.epochs, classes, &device)?,
@@ -180,6 +185,27 @@ fn beginning(config: &Config) -> Result<Option<(LeNet5, Source)>> {
     Ok(Some((net, Source { path: from.display().to_string(), sha256: model_sha256 })))
 }
 
+/// The config with what was found about the data, where it left that open.
+fn settled(config: &Config, splits: &Splits) -> Config {
+    let config = config.clone().with_classes(splits.train.classes());
+    // MNIST is always the same.
+    if config.data.folder == Path::new("") { config } else { config.with_found(&splits.source.found) }
+}
+
+/// What the data are, and what is wrong with them.
+fn about_data(config: &Config, splits: &Splits) -> Result<Vec<String>> {
+    let problems = Inspection::of(splits).problems.into_iter().filter(|problem| problem.kind != "repeated");
+    let problems = problems.chain(orientation::problem(splits)?);
+    let mut lines = vec![splits.in_one_line(config)];
+    lines.extend(
+        problems.map(|problem| format!("{}: {}", if problem.spoils { "warning" } else { "note" }, problem.text)),
+    );
+    if lines.len() > 1 {
+        lines.push(format!("`lenet data {}` shows more", config.data.folder.display()));
+    }
+    Ok(lines)
+}
+
 /// Gives the model of a complete run the card that it would get today: older versions of this program wrote none.
 fn refresh_card(run: &RunDir, report: &Report, record: Vec<u8>) -> Result<Report> {
     let card = Card::new(&run.read_config()?, report)?;
@@ -217,7 +243,7 @@ fn earlier_report(config: &Config, run: &RunDir) -> Result<Option<Report>> {
     }
     let before = run.read_config()?;
     let changed: Vec<_> = before
-        .differences(&config.clone().with_classes(&before.data.classes))?
+        .differences(&config.clone().with_found(&before.data))?
         .into_iter()
         // Where the images are does not matter, as long as they are the same, which is known when they are loaded.
         .filter(|(key, _)| !CHANGEABLE.contains(&key.as_str()) && key != "data.folder")

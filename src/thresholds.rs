@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Result,
+    config::Config,
     data::{ImageSet, digits},
     reading::Reading,
     scenes::{Kind, kinds, scene},
@@ -48,11 +49,12 @@ pub enum Verdict {
 }
 
 impl Thresholds {
-    /// The default for a net that tells apart these classes. Only digits are refused by default: the limit was chosen for
-    /// pictures of them.
-    pub(crate) fn default_for(classes: &[String]) -> Self {
+    /// The default for a net with these settings. Only digits are refused by default, if they are cut out of pictures: the
+    /// limit was chosen for these.
+    pub(crate) fn default_for(config: &Config) -> Self {
         let default = Self::default();
-        if classes == digits() { default } else { Self { no_digit: 0.0, ..default } }
+        let reads_digits = config.data.classes == digits() && config.data.frame.cuts_out();
+        if reads_digits { default } else { Self { no_digit: 0.0, ..default } }
     }
 
     /// Chooses the thresholds of a net so that it refuses 0.2 % of the scenes that are drawn from these digits, and is not

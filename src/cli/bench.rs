@@ -71,6 +71,12 @@ impl BenchArgs {
                 listed(trained.classes()),
             )));
         }
+        if !trained.card.framing.cuts_out() {
+            let (run, framing) = (self.run.display(), trained.card.framing);
+            return Err(Error::Usage(format!(
+                "--run {run}: digits are to be found in the pictures, but this net takes them as they are (data.frame = \"{framing}\")"
+            )));
+        }
         let kinds = read_all(|picture| Seen::by(&trained, picture), &test, self.per_kind, self.seed)?;
         let numbers = read_all_numbers(|picture| SeenNumber::by(&trained, picture), &test, self.per_kind, self.seed)?;
         if self.json {

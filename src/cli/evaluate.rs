@@ -2,14 +2,14 @@
 
 mod tables;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
 use super::{load, print, print_json};
 use crate::{
     Error, Result,
-    artifacts::PRETRAINED,
+    artifacts::{PRETRAINED, RunDir},
     card::MNIST,
     config::AugmentationConfig,
     data::{Augmentation, IMAGE_SIDE, ImageSet, Splits},
@@ -77,7 +77,7 @@ impl EvaluateArgs {
             config.data.folder.clone_from(data);
             if matches!(self.split, Split::Test) {
                 // There may be fewer training images than in the run's own data.
-                (config.data.train, config.data.validation) = (0, 0);
+                (config.data.train, config.data.validation) = (0, 0.into());
             }
         } else if !in_run {
             let trained_on = trained.card.data.as_str();
@@ -92,11 +92,15 @@ impl EvaluateArgs {
         }
         let splits = Splits::load(&config)?;
         let (name, set) = match self.split {
-            Split::Train => ("train", &splits.train),
-            Split::Valid => ("valid", &splits.valid),
-            Split::Test => ("test", &splits.test),
+            Split::Train => ("train", splits.train),
+            Split::Valid => ("valid", splits.valid),
+            // Of other data than the run's own, none have been learned from.
+            Split::Test if self.data.is_some() && !(in_run && is_own_data(&self.run, &splits)) => {
+                ("test", splits.all_or_test())
+            }
+            Split::Test => ("test", splits.test),
         };
-        let set = &self.augmented(set)?;
+        let set = &self.augmented(&set)?;
         let evaluation = evaluate(&trained.net, set, &trained.device)?;
         if self.json { print_json(&evaluation) } else { print(&table(name, &evaluation, set)) }
     }
@@ -113,6 +117,13 @@ impl EvaluateArgs {
         let augmentation = Augmentation::new(&ranges, AUGMENT_SEED);
         Ok(augmentation.map_or_else(|| set.clone(), |augmentation| set.variants(&augmentation, 1)))
     }
+}
+
+/// Whether a run was trained on these data.
+fn is_own_data(run: &Path, splits: &Splits) -> bool {
+    let folder = if run.is_file() { run.parent().unwrap_or(Path::new("")) } else { run };
+    let report = RunDir::open(folder).and_then(|dir| dir.read_report());
+    report.is_ok_and(|report| report.data_sha256 == Some(splits.sha256()))
 }
 
 /// An evaluation as text: totals, classes, the confusion matrix, and the misses.

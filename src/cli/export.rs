@@ -58,6 +58,11 @@ impl ExportArgs {
 
 /// The page of a net, with examples if its test images can be loaded.
 pub(super) fn demo_of(run: &Path, trained: &Trained, feedback: bool) -> Result<Demo> {
+    if !trained.card.framing.cuts_out() {
+        say(
+            "the page frames drawings and pictures as digits, but this net takes whole pictures: only its examples are read well",
+        );
+    }
     // The model file of a run stands for the run.
     let folder = if run.is_file() { run.parent().unwrap_or(Path::new("")) } else { run };
     let in_run = trained.origin.is_run();

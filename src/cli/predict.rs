@@ -61,6 +61,12 @@ impl PredictArgs {
                 listed(trained.classes())
             )));
         }
+        if self.number && !trained.card.framing.cuts_out() {
+            let (run, framing) = (run.display(), trained.card.framing);
+            return Err(Error::Usage(format!(
+                "--number cuts digits out of a picture, but {run} takes pictures as they are (data.frame = \"{framing}\")"
+            )));
+        }
         let sheet = self.show.as_deref().map(|folder| Sheet::prepare(folder, pictures.len())).transpose()?;
         let read = |path: &PathBuf| {
             if self.number {

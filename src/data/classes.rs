@@ -47,6 +47,11 @@ impl Occurring {
         Ok(Self(occurring))
     }
 
+    /// The labels, in ascending order.
+    pub(super) fn labels(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Their names: their labels.
     pub(super) fn names(&self) -> Vec<String> {
         self.0.iter().map(u8::to_string).collect()

@@ -6,7 +6,7 @@ use super::{Format, Input};
 use crate::{
     Error, Result,
     card::{self, Card},
-    config::Scale,
+    config::{Frame, Scale},
 };
 
 /// Pairs of a key and a text.
@@ -26,7 +26,7 @@ impl Origin<'_> {
             ("names", names(&card.classes)),
             ("classes", json!(card.classes).to_string()),
             ("input", takes(card.scale, format, input)),
-            ("framing", framing(&card.framing)),
+            ("framing", framing(card)),
             ("model_sha256", (*model_sha256).to_owned()),
             ("exported_by", format!("lenet {}", env!("CARGO_PKG_VERSION"))),
             (card::KEY, serde_json::to_string(card).map_err(Error::json("the file's metadata"))?),
@@ -69,13 +69,21 @@ fn takes(scale: Scale, format: Format, input: Input) -> String {
 }
 
 /// How what a picture shows is to be framed.
-fn framing(framing: &str) -> String {
-    match framing {
-        "digit" => "digit: fitted into 20x20 pixels, its aspect ratio kept, anti-aliased; then its centre of mass is \
+fn framing(card: &Card) -> String {
+    let framed = match card.framing {
+        Frame::Auto | Frame::Digit => {
+            return "digit: fitted into 20x20 pixels, its aspect ratio kept, anti-aliased; then its centre of mass is \
                     moved to the centre of 28x28 pixels"
-            .into(),
-        other => other.to_owned(),
-    }
+                .into();
+        }
+        Frame::Whole => {
+            "whole: the whole picture's brightness, fitted into 28x28 pixels, its aspect ratio kept, anti-aliased, on the \
+             median shade of its edges"
+        }
+        Frame::None => "none: the brightness of a picture of 28x28 pixels",
+    };
+    let inverted = if card.invert { "; then dark and light are exchanged" } else { "" };
+    format!("{framed}{inverted}")
 }
 
 #[cfg(test)]

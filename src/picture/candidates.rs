@@ -9,13 +9,13 @@
 use image::DynamicImage;
 
 use super::{
+    PIXELS,
     components::Components,
     foreground::{by_border, by_local_background, otsu},
     framing::{frame, frame_thickened, framed_already},
     plane::{Bounds, Plane, WORKING_SIDE, brightness_within},
     selection::{all, bounds, in_row, selections},
 };
-use crate::data::PIXELS;
 
 /// Pictures with a shorter longer side, in pixels, are cut out already: they have the plain candidate alone.
 const MIN_SIDE: usize = 60;

@@ -12,7 +12,16 @@ const SUFFIXES: [&str; 16] = [
     "bmp", "dib", "gif", "jfif", "jpe", "jpeg", "jpg", "pam", "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp",
 ];
 /// What systems and programs leave in folders; and all that begins with a dot.
-const LEFT_BEHIND: [&str; 4] = ["__macosx", "desktop.ini", "ehthumbs.db", "thumbs.db"];
+const LEFT_BEHIND: [&str; 8] = [
+    "$recycle.bin",
+    "@eadir",
+    "__macosx",
+    "__pycache__",
+    "desktop.ini",
+    "ehthumbs.db",
+    "system volume information",
+    "thumbs.db",
+];
 
 /// What is in a folder, but not in the folders in it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,8 +43,7 @@ impl Listing {
         let mut listing = Self::default();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-            if name.starts_with('.') || LEFT_BEHIND.contains(&name.as_str()) {
+            if is_left_behind(&path) {
                 continue;
             }
             if path.is_dir() {
@@ -72,6 +80,12 @@ pub(super) fn complaint(folder: &Path) -> String {
     }
 }
 
+/// Whether a file or folder is hidden, or what systems and programs leave behind.
+pub(crate) fn is_left_behind(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    name.starts_with('.') || LEFT_BEHIND.contains(&name.as_str())
+}
+
 /// Whether a path has the suffix of a picture that lenet reads.
 pub(crate) fn has_suffix_of_picture(path: &Path) -> bool {
     let suffix = path.extension().map(|suffix| suffix.to_string_lossy().to_lowercase());
@@ -79,7 +93,7 @@ pub(crate) fn has_suffix_of_picture(path: &Path) -> bool {
 }
 
 /// Whether a file is a picture, also one of a format that is not read: it is named then, rather than passed over.
-fn is_picture(path: &Path) -> bool {
+pub(crate) fn is_picture(path: &Path) -> bool {
     // A pipe or a device in a folder may have no end.
     path.is_file() && (has_suffix_of_picture(path) || head(path).is_ok_and(|head| Format::of(&head).is_picture()))
 }

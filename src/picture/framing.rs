@@ -10,12 +10,12 @@
 )]
 
 use super::{
+    IMAGE_SIDE, PIXELS,
     components::FOREGROUND_THRESHOLD,
     filters::dilation,
     plane::{Bounds, Plane},
     resize::resize,
 };
-use crate::data::{IMAGE_SIDE, PIXELS};
 
 /// The longer side of a digit in MNIST, in pixels.
 const DIGIT_SIDE: usize = 20;

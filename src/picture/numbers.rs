@@ -16,12 +16,12 @@ use self::{
     rules::without_rules,
 };
 use super::{
+    PIXELS,
     candidates::prepare,
     foreground::by_local_background,
     framing::{frame, frame_thickened},
     plane::{Bounds, Plane},
 };
-use crate::data::PIXELS;
 
 /// Larger pictures are reduced to this longer side, in pixels.
 const SIDE: usize = 1000;

@@ -45,7 +45,7 @@ fn labels(classes: usize) -> Vec<u8> {
 fn config(folder: &Path, validation: usize, epochs: usize) -> Config {
     let mut config = smoke(&["data.train=0", "training.batch_size=8"]);
     config.data.folder = folder.into();
-    (config.data.validation, config.training.epochs) = (validation, epochs);
+    (config.data.validation, config.training.epochs) = (validation.into(), epochs);
     config
 }
 

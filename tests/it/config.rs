@@ -44,7 +44,7 @@ fn every_shipped_config_is_valid_and_says_how_to_run_it() {
         Config::load(&path, &[]).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
-        assert!(text.contains(&format!("-- train configs/{name}\n")), "{name}");
+        assert!(text.contains(&format!("-- train configs/{name}")), "{name}");
         count += 1;
     }
     assert!(count >= 2);

@@ -142,7 +142,7 @@ fn of_several_sets_the_path_chooses_one() {
     assert_snapshot!(complain(folder.path().join("all.zip")), @"DIR/all.zip: is an archive in ZIP format; set data.folder to the folder of the data set's files. Unpack it first");
     assert_eq!(lengths(&folder.path().join("emnist-letters")).unwrap(), (3, 3));
     let mut config = Config::default();
-    (config.data.folder, config.data.validation) = (folder.path().join("emnist-letters"), 1);
+    (config.data.folder, config.data.validation) = (folder.path().join("emnist-letters"), 1.into());
     assert_eq!(Splits::load(&config.with_absolute_folder()).unwrap().train.len(), 2);
 }
 

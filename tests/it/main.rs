@@ -17,6 +17,7 @@ mod exports;
 mod model;
 mod numbers;
 mod operator;
+mod own_data;
 mod page;
 mod picture_files;
 mod pictures;

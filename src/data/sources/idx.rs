@@ -10,11 +10,17 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{IMAGE_SIDE, ImageSet, PIXELS, classes::Occurring, files::find};
-use crate::{Error, Result, formats::Format};
+use super::{
+    Labelled, Loaded, MAX_ITEMS,
+    files::{find, prefix_of},
+    framing_of, is_emnist, mapping, with_classes,
+};
+use crate::{
+    Error, Result,
+    data::{IMAGE_SIDE, ImageSet, PIXELS},
+    formats::Format,
+};
 
-/// Larger data sets are refused: this is sixteen times MNIST.
-const MAX_ITEMS: usize = 1_000_000;
 /// A file is unpacked at most this many times: some servers pack what is packed already.
 const MAX_UNPACKING: usize = 2;
 
@@ -38,31 +44,42 @@ enum ValueType {
 }
 
 /// Reads the training and the test set from a folder with the four IDX files, each gzipped or not, under any of their
-/// usual names. Of several sets in a folder, the path's last part may choose one: what its files' names begin with. The
-/// classes are the labels of the training images, and their names are numbers. If all `names` are numbers, these are labels
-/// as well.
+/// usual names, as they are in the files. Of several sets in a folder, the path's last part may choose one: what its files'
+/// names begin with. The classes are the labels of the training images, and their names are numbers, or those of EMNIST's
+/// mapping, if it lies beside the files. If all `names` are numbers, these are labels as well.
 ///
 /// # Errors
 /// A file is missing, is not an IDX file of 28x28 images or of labels, or is shorter or longer than its header says; there
 /// are more images than labels or fewer, or several sets; all training labels are the same, or a test image belongs to
 /// none of the classes.
 pub fn read_folder(folder: &Path, names: &[String]) -> Result<(ImageSet, ImageSet)> {
-    let [train_images, train_labels, test_images, test_labels] = find(folder)?;
-    let (train, test) = (read_pair(&train_images, &train_labels)?, read_pair(&test_images, &test_labels)?);
-    let classes = Occurring::new(&train.1, names).map_err(|e| in_file(&train_labels, &e))?;
-    let set = |(pixels, labels): (Vec<u8>, Vec<u8>), path: &Path| {
-        let indices = classes.indices(&labels).map_err(|e| in_file(path, &e))?;
-        ImageSet::new(pixels, indices, classes.names())
-    };
-    Ok((set(train, &train_labels)?, set(test, &test_labels)?))
+    let Loaded { classes, parts, .. } = load(folder, names)?;
+    let [train, _, test] = parts.map(Option::unwrap_or_default);
+    let set = |part: Labelled| ImageSet::new(part.pixels, part.labels, classes.clone());
+    Ok((set(train)?, set(test)?))
 }
 
-fn in_file(path: &Path, error: &Error) -> Error {
-    Error::Data(format!("{}: {error}", path.display()))
+/// The same as a [`Loaded`].
+pub(super) fn load(folder: &Path, names: &[String]) -> Result<Loaded> {
+    let [train_images, train_labels, test_images, test_labels] = find(folder)?;
+    let (train, test) = (read_pair(&train_images, &train_labels)?, read_pair(&test_images, &test_labels)?);
+    let mapping = mapping::beside(&train_labels, &prefix_of(&train_labels))?;
+    let (classes, parts) = with_classes([Some(train), None, Some(test)], names, &|label| mapping.get(&label).cloned())?;
+    let with_mapping = if mapping.is_empty() { "" } else { ", with the names of its mapping file" };
+    Ok(Loaded {
+        form: format!("IDX files{with_mapping}"),
+        frame: framing_of(&parts),
+        classes,
+        parts,
+        from_pictures: false,
+        is_idx: true,
+        is_emnist: is_emnist(&train_images),
+        problems: Vec::new(),
+    })
 }
 
 /// The pixels and the labels of as many images.
-fn read_pair(images_path: &Path, labels_path: &Path) -> Result<(Vec<u8>, Vec<u8>)> {
+fn read_pair(images_path: &Path, labels_path: &Path) -> Result<Labelled> {
     let pixels = read_file(images_path, Content::Images)?;
     let labels = read_file(labels_path, Content::Labels)?;
     let (count, images, labels_shown) = (pixels.len() / PIXELS, images_path.display(), labels_path.display());
@@ -75,7 +92,8 @@ fn read_pair(images_path: &Path, labels_path: &Path) -> Result<(Vec<u8>, Vec<u8>
     if count == 0 {
         return Err(Error::Data(format!("{images}: holds no images")));
     }
-    Ok((pixels, labels))
+    // Messages about labels name their file.
+    Ok(Labelled { pixels, labels, file: Some(labels_path.to_owned()), pictures: Vec::new() })
 }
 
 fn read_file(path: &Path, content: Content) -> Result<Vec<u8>> {

@@ -11,12 +11,12 @@ use burn::data::dataset::Dataset;
 use burn_dataset::vision::{MnistDataset, MnistItem};
 
 use super::{
-    ImageSet, PIXELS, digits,
     files::{FILES, file_of_mnist},
     idx,
 };
 use crate::{
     Error, Result,
+    data::{ImageSet, PIXELS, digits},
     files::{is_temporary, remove_files, sha256, write_atomically},
     panics,
 };

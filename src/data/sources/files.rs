@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, DirEntry},
     path::{Path, PathBuf},
 };
 
@@ -105,6 +105,16 @@ fn split(path: &Path) -> Result<(PathBuf, Option<String>)> {
     )))
 }
 
+/// Whether a folder, or one below it, holds any of the four files.
+pub(super) fn has_data_files(folder: &Path) -> bool {
+    !data_files_below(folder).is_empty()
+}
+
+/// What the names of a data set's files begin with, such as `emnist-letters`; usually nothing.
+pub(super) fn prefix_of(file: &Path) -> String {
+    data_file(file).map(|file| file.prefix).unwrap_or_default()
+}
+
 fn data_files_below(folder: &Path) -> Vec<DataFile> {
     let mut folders = vec![folder.to_owned()];
     let mut files = Vec::new();
@@ -117,22 +127,32 @@ fn data_files_below(folder: &Path) -> Vec<DataFile> {
 
 /// The data files in a folder; of two names for the same, the unpacked and shorter one comes first.
 fn data_files(folder: &Path) -> Vec<DataFile> {
-    let mut paths: Vec<PathBuf> = entries(folder).into_iter().filter(|path| path.is_file()).collect();
     let is_packed = |path: &Path| path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("gz"));
-    paths.sort_by_key(|path| (is_packed(path), path.as_os_str().len(), path.clone()));
-    paths.iter().filter_map(|path| data_file(path)).collect()
+    // Names first: there may be many other files, and each look at one takes a while.
+    let named = entries(folder).into_iter().filter_map(|entry| data_file(&entry.path()));
+    let mut files: Vec<DataFile> = named.filter(|file| file.path.is_file()).collect();
+    files.sort_by_key(|file| (is_packed(&file.path), file.path.as_os_str().len(), file.path.clone()));
+    files
 }
 
 fn subfolders(folder: &Path) -> Vec<PathBuf> {
     let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(['.', '_']));
-    let mut folders = entries(folder);
-    folders.retain(|path| path.is_dir() && !is_hidden(path));
+    let is_folder = |entry: &DirEntry| match entry.file_type() {
+        Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+        _ => entry.path().is_dir(),
+    };
+    let mut folders: Vec<PathBuf> = entries(folder)
+        .into_iter()
+        .filter(is_folder)
+        .map(|entry| entry.path())
+        .filter(|path| !is_hidden(path))
+        .collect();
     folders.sort();
     folders
 }
 
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+fn entries(folder: &Path) -> Vec<DirEntry> {
+    fs::read_dir(folder).map(|entries| entries.flatten().collect()).unwrap_or_default()
 }
 
 /// What a file's name tells of it; `None` if it does not belong to a data set.
