@@ -215,11 +215,24 @@ pub struct TrainingConfig {
     pub patience: usize,
     /// The run whose parameters training begins with: its folder, its `model.bpk` or `pretrained`; empty for random ones.
     pub from: PathBuf,
+    /// How much an image of a class counts in the loss.
+    pub class_weights: ClassWeights,
+}
+
+/// How much an image of a class counts in the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassWeights {
+    /// The same for all classes.
+    #[default]
+    None,
+    /// The less, the more images the class has, so that each class counts the same.
+    Balanced,
 }
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { epochs: 5, batch_size: 64, patience: 0, from: PathBuf::new() }
+        Self { epochs: 5, batch_size: 64, patience: 0, from: PathBuf::new(), class_weights: ClassWeights::None }
     }
 }
 
@@ -446,6 +459,13 @@ impl Config {
             (
                 "data.negatives",
                 unless(data.negatives == 0.0 || self.operators == Operators::Fused, "needs operators = \"fused\""),
+            ),
+            (
+                "training.class_weights",
+                unless(
+                    data.negatives == 0.0 || training.class_weights == ClassWeights::None,
+                    "cannot be set together with data.negatives, whose images have no class",
+                ),
             ),
             ("training.epochs", out_of(1..=MAX_EPOCHS, training.epochs)),
             ("training.patience", out_of(0..=MAX_EPOCHS, training.patience)),

@@ -56,6 +56,9 @@ pub struct LeNet5 {
     /// How training turns logits into a loss.
     #[module(skip)]
     pub loss: LossConfig,
+    /// How much an image of each class counts in training; empty if all count the same.
+    #[module(skip)]
+    pub class_weights: Vec<f32>,
     /// What computes the net.
     #[module(skip)]
     pub operators: Operators,
@@ -88,6 +91,7 @@ impl LeNet5Config {
             output: LinearConfig::new(84, self.classes).init(device),
             relu: Relu::new(),
             loss: LossConfig::default(),
+            class_weights: Vec::new(),
             operators: Operators::default(),
         }
     }
@@ -113,7 +117,7 @@ impl LeNet5Config {
 
 /// What a step of training needs.
 pub(crate) struct FusedStep {
-    /// The mean loss of an image, in nats.
+    /// The mean loss of an image by its weight, in nats.
     pub mean: f32,
     /// `[batch * classes]`
     pub logits: Vec<f32>,
@@ -153,6 +157,12 @@ impl LeNet5 {
         Self { loss, ..self }
     }
 
+    /// The same net, in whose training an image of each class counts so much.
+    #[must_use]
+    pub fn with_class_weights(self, class_weights: Vec<f32>) -> Self {
+        Self { class_weights, ..self }
+    }
+
     /// The same net, computed by other operators.
     #[must_use]
     pub fn with_operators(self, operators: Operators) -> Self {
@@ -173,13 +183,7 @@ impl LeNet5 {
     }
 
     /// A step's loss, logits and gradients by the fused operator, if it applies; see [`fused::step`].
-    pub(crate) fn fused_step(
-        &self,
-        images: &Tensor<4>,
-        labels: &[Option<usize>],
-        smoothing: f32,
-        share: f32,
-    ) -> Option<FusedStep> {
+    pub(crate) fn fused_step(&self, images: &Tensor<4>, targets: fused::Targets, share: f32) -> Option<FusedStep> {
         fn register<const D: usize>(
             gradients: &mut GradientsParams,
             param: &Param<Tensor<D>>,
@@ -187,7 +191,7 @@ impl LeNet5 {
         ) {
             gradients.register(param.id, Tensor::<D>::from_dispatch(gradient));
         }
-        let mut step = fused::step(&images.clone().inner(), self.valid().parameters()?, labels, smoothing, share)?;
+        let mut step = fused::step(&images.clone().inner(), self.valid().parameters()?, targets, share)?;
         let (mean, logits) = (step.mean, std::mem::take(&mut step.logits));
         let Parameters { c1, c3, c5, f6, output } = step.into_gradients();
         let mut gradients = GradientsParams::new();

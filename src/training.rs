@@ -41,8 +41,8 @@ use crate::{
     Error, Result,
     artifacts::RunDir,
     backend::is_host,
-    config::{Config, Schedule},
-    data::{Augmentation, BatchLoader, Splits},
+    config::{ClassWeights, Config, Schedule},
+    data::{Augmentation, BatchLoader, ImageSet, Splits},
     model::{LeNet5, LeNet5Config},
     negatives::negatives,
     panics,
@@ -86,7 +86,10 @@ pub(crate) fn learn(
     let schedule = Schedule::new(config, splits.train.len());
     let classes = splits.train.classes().len();
     let net = net.map_or_else(|| LeNet5Config::new(classes).init_seeded(config.seed, &training_device), Module::train);
-    let net = net.with_loss(config.loss.clone()).with_operators(config.operators);
+    let net = net
+        .with_loss(config.loss.clone())
+        .with_class_weights(class_weights(config.training.class_weights, &splits.train))
+        .with_operators(config.operators);
 
     let events =
         config.logging.tensorboard.then(|| EventFile::create(&run.tensorboard(), &report.epochs)).transpose()?;
@@ -147,6 +150,17 @@ pub(crate) fn learn(
     // If this fails too, on a full disk for example, the first failure is the one to return.
     let _ = run.write_report(&Report { status, ..report });
     Err(failure)
+}
+
+/// How much an image of each class counts: all the same, or so much that each class counts the same. On average it is 1.
+fn class_weights(weights: ClassWeights, train: &ImageSet) -> Vec<f32> {
+    if weights == ClassWeights::None {
+        return Vec::new();
+    }
+    let mut counts = vec![0_usize; train.classes().len()];
+    (0..train.len()).for_each(|i| counts[usize::from(train.label(i))] += 1);
+    let there = counts.iter().filter(|count| **count > 0).count();
+    counts.iter().map(|count| train.len() as f32 / (there * count).max(1) as f32).collect()
 }
 
 fn interrupted(why: &str, run: &RunDir) -> Error {

@@ -17,25 +17,33 @@ pub fn mean_with_grad(logits: &[f32], targets: &[f32], classes: usize) -> (f32, 
     assert_eq!(logits.len(), targets.len(), "each row of logits needs a target");
     let rows = logits.len() / classes;
     let (mut losses, mut grads) = (vec![0.0; rows], vec![0.0; logits.len()]);
-    rows_with_grad(logits, targets, 1.0 / rows as f32, &mut losses, &mut grads);
-    (mean(&losses), grads)
+    let weights = vec![1.0; rows];
+    rows_with_grad(logits, targets, &weights, 1.0 / rows as f32, &mut losses, &mut grads);
+    (mean(&losses, &weights), grads)
 }
 
-/// The losses of some rows, and the derivative of `share` times their sum with respect to their logits.
-pub(crate) fn rows_with_grad(logits: &[f32], targets: &[f32], share: f32, losses: &mut [f32], grads: &mut [f32]) {
+/// The losses of some rows, and the derivative of `share` times their sum, each by its weight, with respect to their logits.
+pub(crate) fn rows_with_grad(
+    logits: &[f32],
+    targets: &[f32],
+    weights: &[f32],
+    share: f32,
+    losses: &mut [f32],
+    grads: &mut [f32],
+) {
     let classes = (logits.len() / losses.len().max(1)).max(1);
-    let rows = logits.chunks_exact(classes).zip(targets.chunks_exact(classes));
-    for ((logits, target), (loss, grad)) in rows.zip(losses.iter_mut().zip(grads.chunks_exact_mut(classes))) {
+    let rows = logits.chunks_exact(classes).zip(targets.chunks_exact(classes)).zip(weights);
+    for (((logits, target), weight), (loss, grad)) in rows.zip(losses.iter_mut().zip(grads.chunks_exact_mut(classes))) {
         *loss = row(logits, target, grad);
         for grad in grad {
-            *grad *= share;
+            *grad *= share * weight;
         }
     }
 }
 
-/// The mean of the rows' losses.
-pub(crate) fn mean(losses: &[f32]) -> f32 {
-    let sum: f64 = losses.iter().copied().map(f64::from).sum();
+/// The mean of the rows' losses, each by its weight.
+pub(crate) fn mean(losses: &[f32], weights: &[f32]) -> f32 {
+    let sum: f64 = losses.iter().zip(weights).map(|(loss, weight)| f64::from(*loss) * f64::from(*weight)).sum();
     #[expect(clippy::cast_possible_truncation, reason = "the loss is f32")]
     let mean = (sum / losses.len() as f64) as f32;
     mean

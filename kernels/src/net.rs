@@ -286,20 +286,27 @@ impl<P: Probe> Net<P> {
 
     /// The cross-entropy of a mini-batch and the gradients, forward and backward in one go: a chunk of images goes through all
     /// layers and back while what it leaves is in the cache. The gradients are those of `share` times the sum of the images'
-    /// losses: with `1 / batch`, of their mean. They are the same bits as with [`Net::forward`],
+    /// losses, each by its weight: with weights of 1 and `1 / batch`, of their mean. They are the same bits as with [`Net::forward`],
     /// [`mean_with_grad`](crate::cross_entropy::mean_with_grad) and [`Net::backward`].
     ///
     /// # Shapes
-    /// images `[batch * 1024]`, targets `[batch * classes]`, each row a distribution
+    /// images `[batch * 1024]`, targets `[batch * classes]`, each row a distribution, weights `[batch]`
     ///
     /// # Panics
     /// The parameters are not as long as [`lengths`](crate::lengths) says, there are no images, or there are more or fewer
-    /// targets.
-    pub fn loss(&self, parameters: &Parameters<&[f32]>, images: &[f32], targets: &[f32], share: f32) -> Loss {
+    /// targets or weights.
+    pub fn loss(
+        &self,
+        parameters: &Parameters<&[f32]>,
+        images: &[f32],
+        targets: &[f32],
+        weights: &[f32],
+        share: f32,
+    ) -> Loss {
         let backward = BackwardWeights::pack(parameters);
         let forward = ForwardWeights::pack(parameters);
         let (count, classes) = (count(images), parameters.output.bias.len());
-        assert_eq!(targets.len(), count * classes, "each image needs a target");
+        assert_eq!((targets.len(), weights.len()), (count * classes, count), "each image needs a target and a weight");
         let mut activations = Activations::of(count);
         let mut grads = Grads::of(count);
         let (mut logits, mut logits_grad) = (vec![0.0; targets.len()], vec![0.0; targets.len()]);
@@ -314,12 +321,12 @@ impl<P: Probe> Net<P> {
             let first = index * CHUNK;
             let of_chunk = &images[first * INPUT..(first + losses.len()) * INPUT];
             self.forward_chunk(&forward, cast_slice(of_chunk), chunk.reborrow(), logits);
-            rows_with_grad(logits, targets, share, losses, logits_grad);
+            rows_with_grad(logits, targets, &weights[first..first + losses.len()], share, losses, logits_grad);
             let inputs = BackwardInputs { images, first, activations: chunk.view(), logits_grad };
             self.backward_chunk(&backward, &inputs, grads, None);
         });
         let grads = self.parameter_grads(&activations, &grads, &pack_blocks(&logits_grad, classes), classes);
-        Loss { mean: mean(&losses), logits, grads }
+        Loss { mean: mean(&losses, weights), logits, grads }
     }
 
     /// The gradients of F6, C5 and the images are written, those of the convolutions summed over the chunk's images.
@@ -453,7 +460,7 @@ fn count(images: &[f32]) -> usize {
 /// The loss of a mini-batch, and what comes with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loss {
-    /// The mean loss of an image, in nats.
+    /// The mean loss of an image by its weight, in nats.
     pub mean: f32,
     /// `[batch * classes]`
     pub logits: Vec<f32>,
@@ -607,7 +614,10 @@ mod tests {
             let (logits, activations) = net.forward(&parameters, &images);
             let (mean, logits_grad) = mean_with_grad(&logits, &targets, classes);
             let (grads, _) = net.backward(&parameters, &images, &activations, &logits_grad, false);
-            assert_eq!(net.loss(&parameters, &images, &targets, 1.0 / count as f32), Loss { mean, logits, grads });
+            assert_eq!(
+                net.loss(&parameters, &images, &targets, &vec![1.0; count], 1.0 / count as f32),
+                Loss { mean, logits, grads }
+            );
         }
     }
 

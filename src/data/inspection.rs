@@ -104,7 +104,8 @@ fn imbalance(classes: &[ClassCounts]) -> Option<Problem> {
     let most = classes.iter().max_by_key(|class| class.train)?;
     let fewest = classes.iter().filter(|class| class.train > 0).min_by_key(|class| class.train)?;
     let text = format!(
-        "{} has {} training images and {} only {}: accuracy says little about the small classes, balanced accuracy does",
+        "{} has {} training images and {} only {}: accuracy says little about the small classes, balanced accuracy does; \
+         training.class_weights=balanced gives them the same weight",
         most.class, most.train, fewest.class, fewest.train
     );
     (most.train >= IMBALANCE * fewest.train).then(|| Problem::note("imbalance", most.train - fewest.train, text))

@@ -2,8 +2,6 @@
 //! activations are in the cache. Nothing of it is on a tape. Burn's own loss alone is about thirty operators on a handful of
 //! values.
 
-use std::sync::Arc;
-
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
 #[cfg(feature = "ndarray")]
@@ -22,7 +20,7 @@ use super::{
 /// The loss of a mini-batch, its logits and its gradients, as tensors of a backend.
 #[derive(ExtensionType)]
 pub struct Step<B: Backend> {
-    /// The mean loss of an image, in nats.
+    /// The mean loss of an image by its weight, in nats.
     pub(crate) mean: f32,
     /// `[batch * classes]`
     pub(crate) logits: Vec<f32>,
@@ -51,33 +49,34 @@ impl Step<Dispatch> {
 /// The operator as a Burn backend extension.
 #[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"))]
 pub trait StepOps: Backend {
-    /// The cross-entropy of LeNet-5's softmax over a mini-batch and the gradients of `share` times the sum of the images' losses,
-    /// all of `f32`.
+    /// The cross-entropy of LeNet-5's softmax over a mini-batch, each image by its weight, and the gradients of `share` times
+    /// the sum of the losses, all of `f32`.
     ///
     /// # Shapes
-    /// images `[batch, 1, 32, 32]`, targets `[batch * classes]`, a distribution for each image
-    fn lenet5_step(#[extension_type] inputs: Inputs<Self>, targets: Arc<[f32]>, share: f32) -> Step<Self>;
+    /// images `[batch, 1, 32, 32]`
+    fn lenet5_step(#[extension_type] inputs: Inputs<Self>, targets: Targets, share: f32) -> Step<Self>;
 }
 
 #[cfg(feature = "flex")]
 impl StepOps for Flex {
-    fn lenet5_step(inputs: Inputs<Self>, targets: Arc<[f32]>, share: f32) -> Step<Self> {
+    fn lenet5_step(inputs: Inputs<Self>, targets: Targets, share: f32) -> Step<Self> {
         compute(inputs, &targets, share)
     }
 }
 
 #[cfg(feature = "ndarray")]
 impl StepOps for NdArray {
-    fn lenet5_step(inputs: Inputs<Self>, targets: Arc<[f32]>, share: f32) -> Step<Self> {
+    fn lenet5_step(inputs: Inputs<Self>, targets: Targets, share: f32) -> Step<Self> {
         compute(inputs, &targets, share)
     }
 }
 
-fn compute<B: Host>(inputs: Inputs<B>, targets: &[f32], share: f32) -> Step<B> {
+fn compute<B: Host>(inputs: Inputs<B>, targets: &Targets, share: f32) -> Step<B> {
     let (images, parameters) = inputs.into_parts();
     let (images, parameters) = (B::contiguous(images), parameters.map(B::contiguous));
+    let Targets { distributions, weights } = targets;
     let Loss { mean, logits, grads } =
-        Net::new().loss(&all_values::<B>(&parameters), values::<B>(&images), targets, share);
+        Net::new().loss(&all_values::<B>(&parameters), values::<B>(&images), distributions, weights, share);
     let layer = |shapes: LayerParameters<Shape>, grads: LayerParameters<Vec<f32>>| LayerTensors {
         weight: B::tensor(grads.weight, shapes.weight),
         bias: B::tensor(grads.bias, shapes.bias),
@@ -95,40 +94,57 @@ fn compute<B: Host>(inputs: Inputs<B>, targets: &[f32], share: f32) -> Step<B> {
 }
 
 /// What a step on a mini-batch needs, by the operator; `None` where it does not apply: another backend, values other than `f32`,
-/// an empty batch, other sizes, or a label that is not a class. Images and parameters must not be on a tape. The gradients are
-/// those of `share` times the sum of the images' losses.
-///
-/// `smoothing` is the fraction of each label that is spread evenly over all classes. The label of an image of no class is
-/// `None`: its target is the same for all classes.
+/// an empty batch, other sizes, or targets of another number. Images and parameters must not be on a tape. The gradients are
+/// those of `share` times the sum of the images' losses, each by its weight.
 ///
 /// # Shapes
-/// images `[batch, 1, 32, 32]`, parameters as [`Parameters`] says, labels `[batch]`
+/// images `[batch, 1, 32, 32]`, parameters as [`Parameters`] says
 pub(crate) fn step(
     images: &Tensor<4>,
     parameters: Parameters<DispatchTensor>,
-    labels: &[Option<usize>],
-    smoothing: f32,
+    targets: Targets,
     share: f32,
 ) -> Option<Step<Dispatch>> {
-    let classes = classes(&parameters);
-    let all_known = labels.iter().flatten().all(|label| *label < classes);
-    if images.dims()[0] != labels.len() || !all_known || !applies(images, &parameters) {
-        return None;
-    }
-    let inputs = Inputs::new(images.clone().into_dispatch(), parameters);
-    Some(<Dispatch as StepOps>::lenet5_step(inputs, targets(labels, classes, smoothing).into(), share))
+    let count = targets.weights.len();
+    let fits = images.dims()[0] == count && targets.distributions.len() == count * classes(&parameters);
+    (fits && applies(images, &parameters)).then(|| {
+        let inputs = Inputs::new(images.clone().into_dispatch(), parameters);
+        <Dispatch as StepOps>::lenet5_step(inputs, targets, share)
+    })
 }
 
-/// A distribution over the classes for each label, one after the other.
-pub(crate) fn targets(labels: &[Option<usize>], classes: usize, smoothing: f32) -> Vec<f32> {
-    let mut targets = vec![smoothing / classes as f32; labels.len() * classes];
-    for (row, label) in targets.chunks_exact_mut(classes).zip(labels) {
-        match label {
-            Some(label) => row[*label] += 1.0 - smoothing,
-            None => row.fill(1.0 / classes as f32),
+/// What a net is to answer for some images.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    /// `[batch * classes]`: a distribution over the classes for each image.
+    pub(crate) distributions: Vec<f32>,
+    /// `[batch]`: how much the image counts.
+    weights: Vec<f32>,
+}
+
+impl Targets {
+    /// The targets of labels; `None` if one is not a class.
+    ///
+    /// `smoothing` is the fraction of each label that is spread evenly over all classes. The label of an image of no class is
+    /// `None`: its target is the same for all classes.
+    pub(crate) fn new(labels: &[Option<usize>], classes: usize, smoothing: f32) -> Option<Self> {
+        let mut distributions = vec![smoothing / classes as f32; labels.len() * classes];
+        for (row, label) in distributions.chunks_exact_mut(classes).zip(labels) {
+            match label {
+                Some(label) => *row.get_mut(*label)? += 1.0 - smoothing,
+                None => row.fill(1.0 / classes as f32),
+            }
         }
+        Some(Self { distributions, weights: vec![1.0; labels.len()] })
     }
-    targets
+
+    /// The same, where an image counts by the weight of its class; `class_weights` is empty if all count the same.
+    pub(crate) fn weighted(mut self, labels: &[Option<usize>], class_weights: &[f32]) -> Self {
+        for (weight, label) in self.weights.iter_mut().zip(labels) {
+            *weight = label.and_then(|label| class_weights.get(label)).copied().unwrap_or(1.0);
+        }
+        self
+    }
 }
 
 #[cfg(test)]
@@ -155,15 +171,19 @@ mod tests {
         CrossEntropyLossConfig::new().with_smoothing(smoothing).init(&device).forward(logits, targets)
     }
 
-    fn some(labels: &[usize]) -> Vec<Option<usize>> {
-        labels.iter().copied().map(Some).collect()
+    fn targets(labels: &[usize], classes: usize, smoothing: f32) -> Targets {
+        let labels: Vec<_> = labels.iter().copied().map(Some).collect();
+        Targets::new(&labels, classes, smoothing).unwrap()
     }
 
     /// Loss and gradient of the logits, by the kernels and by Burn.
     fn both(logits: &[f32], labels: &[usize], smoothing: f32) -> [Vec<f64>; 2] {
         let classes = logits.len() / labels.len();
-        let (mean, grads) =
-            lenet_kernels::cross_entropy::mean_with_grad(logits, &targets(&some(labels), classes, smoothing), classes);
+        let (mean, grads) = lenet_kernels::cross_entropy::mean_with_grad(
+            logits,
+            &targets(labels, classes, smoothing).distributions,
+            classes,
+        );
         let data = TensorData::new(logits.to_vec(), [labels.len(), classes]);
         let logits = Tensor::<2>::from_data(data, &Device::flex().autodiff()).require_grad();
         let loss = burns_loss(logits.clone(), labels, smoothing);
@@ -234,7 +254,7 @@ mod tests {
             let device = device.autodiff();
             let net = LeNet5Config::new(classes).init_seeded(1, &device).with_operators(Operators::Composed);
             let (batch, labels) = batch(classes, &device);
-            let step = net.fused_step(&batch.images, &some(&labels), smoothing, share).unwrap();
+            let step = net.fused_step(&batch.images, targets(&labels, classes, smoothing), share).unwrap();
             let logits = net.forward(batch.images);
             let loss = burns_loss(logits.clone(), &labels, smoothing);
             let expected = GradientsParams::from_grads(loss.clone().mul_scalar(9.0 * share).backward(), &net);
@@ -251,16 +271,53 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_is_not_a_class_is_left_to_burn() {
+    fn a_label_that_is_not_a_class_and_targets_of_other_images_are_left_to_burn() {
         let net = LeNet5Config::new(26).init_seeded(1, &Device::flex());
         let images = Tensor::zeros([1, 1, 32, 32], &Device::flex());
-        assert!(net.fused_step(&images, &[Some(26)], 0.0, 1.0).is_none());
-        assert!(net.fused_step(&images, &[Some(25), Some(1)], 0.0, 1.0).is_none());
-        assert!(net.fused_step(&images, &[Some(25)], 0.0, 1.0).is_some());
+        assert!(Targets::new(&[Some(26)], 26, 0.0).is_none());
+        assert!(net.fused_step(&images, targets(&[25, 1], 26, 0.0), 1.0).is_none());
+        assert!(net.fused_step(&images, targets(&[5], 25, 0.0), 1.0).is_none());
+        assert!(net.fused_step(&images, targets(&[25], 26, 0.0), 1.0).is_some());
     }
 
     #[test]
     fn the_target_of_no_class_is_the_same_for_all() {
-        assert_eq!(targets(&[None, Some(1)], 4, 0.2), [0.25, 0.25, 0.25, 0.25, 0.05, 0.05 + 0.8, 0.05, 0.05]);
+        let targets = Targets::new(&[None, Some(1)], 4, 0.2).unwrap();
+        assert_eq!(targets.distributions, [0.25, 0.25, 0.25, 0.25, 0.05, 0.05 + 0.8, 0.05, 0.05]);
+        assert_eq!(targets.weighted(&[None, Some(1)], &[2.0, 3.0, 4.0, 5.0]).weights, [1.0, 3.0]);
+    }
+
+    #[test]
+    fn an_image_counts_by_the_weight_of_its_class() {
+        let device = Device::flex();
+        let net = LeNet5Config::new(10).init_seeded(1, &device);
+        let (batch, labels) = batch(10, &device);
+        let mut weights = [1.0; 10];
+        (weights[labels[1]], weights[labels[2]]) = (3.0, 0.0);
+        let some: Vec<_> = labels.iter().copied().map(Some).collect();
+        let weighted = |weights: &[f32]| {
+            net.fused_step(&batch.images, targets(&labels, 10, 0.1).weighted(&some, weights), 1.0).unwrap()
+        };
+        let step = weighted(&weights);
+        // Each class alone, and their sum by weight.
+        let mut mean = 0.0;
+        let mut sums: Vec<Vec<f32>> = Vec::new();
+        for class in 0..10 {
+            let mut alone = [0.0; 10];
+            alone[class] = 1.0;
+            let step = weighted(&alone);
+            mean += weights[class] * step.mean;
+            let grads = collected(&net, &step.gradients);
+            sums.resize_with(grads.len(), Vec::new);
+            for (sums, grads) in sums.iter_mut().zip(grads) {
+                sums.resize(grads.len(), 0.0);
+                sums.iter_mut().zip(grads).for_each(|(sum, grad)| *sum += weights[class] * grad);
+            }
+        }
+        assert!((step.mean - mean).abs() < 1e-5, "{} against {mean}", step.mean);
+        for (grads, sums) in collected(&net, &step.gradients).iter().zip(&sums) {
+            let scale = sums.iter().fold(1e-3_f32, |scale, value| scale.max(value.abs()));
+            assert!(grads.iter().zip(sums).all(|(a, b)| (a - b).abs() < 1e-5 * scale));
+        }
     }
 }

@@ -4,7 +4,7 @@ use burn::{
     backend::ExecutionError,
     nn::loss::CrossEntropyLossConfig,
     optim::GradientsParams,
-    tensor::{Int, Tensor},
+    tensor::{Int, Tensor, activation::log_softmax},
     train::{InferenceStep, ItemLazy, TrainOutput, TrainStep, metric::Adaptor},
 };
 
@@ -14,7 +14,7 @@ use crate::{
     backend::is_host,
     config::{Operators, Reduction},
     data::{Batch, NO_CLASS},
-    fused::targets,
+    fused::Targets,
     model::{FusedStep, LeNet5, argmax, rows},
 };
 
@@ -100,7 +100,8 @@ impl LeNet5 {
             Reduction::Mean => 1.0 / labels.len() as f32,
             Reduction::Sum => 1.0,
         };
-        let FusedStep { mean, logits, gradients } = self.fused_step(&batch.images, &labels, self.smoothing(), share)?;
+        let targets = Targets::new(&labels, self.classes(), self.smoothing())?.weighted(&labels, &self.class_weights);
+        let FusedStep { mean, logits, gradients } = self.fused_step(&batch.images, targets, share)?;
         let rows = logits.chunks_exact(logits.len() / labels.len());
         Some((gradients, BatchOutput::known(mean.into(), rows, &labels)))
     }
@@ -110,23 +111,18 @@ impl LeNet5 {
         if self.operators != Operators::Fused || !is_host(&batch.images.device()) {
             return None;
         }
-        let classes = self.classes();
         let labels = labels(&batch.targets)?;
+        let targets = Targets::new(&labels, self.classes(), self.smoothing())?;
         let rows = rows(self.forward(batch.images.clone())).ok()?;
-        if labels.iter().flatten().any(|label| *label >= classes) {
-            return None;
-        }
-        let (mean, _) = mean_with_grad(rows.values(), &targets(&labels, classes, self.smoothing()), classes);
+        let (mean, _) = mean_with_grad(rows.values(), &targets.distributions, self.classes());
         Some(BatchOutput::known(mean.into(), rows.iter(), &labels))
     }
 
-    /// The mean cross-entropy of a mini-batch, and its metrics, by Burn's loss.
-    fn classify(&self, batch: Batch) -> (Tensor<1>, BatchOutput) {
+    /// The mean cross-entropy of a mini-batch, in which each class counts by its weight, and its metrics, by Burn's operators.
+    fn classify(&self, batch: Batch, class_weights: &[f32]) -> (Tensor<1>, BatchOutput) {
         let Batch { images, targets } = batch;
-        let smoothing = self.smoothing();
         let logits = self.forward(images);
-        let loss = CrossEntropyLossConfig::new().with_smoothing((smoothing > 0.0).then_some(smoothing));
-        let loss = loss.init(&logits.device()).forward(logits.clone(), targets.clone());
+        let loss = composed(&logits, &targets, self.smoothing(), class_weights);
         let labels = if is_host(&logits.device()) { labels(&targets) } else { None };
         let known = labels.and_then(|labels| {
             let (mean, rows) = (loss.clone().try_into_scalar().ok()?, rows(logits.clone()).ok()?);
@@ -150,6 +146,22 @@ impl BatchOutput {
     }
 }
 
+/// The mean loss by Burn's own operators.
+fn composed(logits: &Tensor<2>, targets: &Tensor<1, Int>, smoothing: f32, class_weights: &[f32]) -> Tensor<1> {
+    if class_weights.is_empty() {
+        let loss = CrossEntropyLossConfig::new().with_smoothing((smoothing > 0.0).then_some(smoothing));
+        return loss.init(&logits.device()).forward(logits.clone(), targets.clone());
+    }
+    // Burn's weighted loss divides by the sum of the weights in the mini-batch, so that a mini-batch without small classes
+    // would count as much as one with them.
+    let weights = Tensor::<1>::from_data(class_weights, &logits.device()).select(0, targets.clone());
+    let logs = log_softmax(logits.clone(), 1);
+    let of_target = logs.clone().gather(1, targets.clone().unsqueeze_dim(1)).squeeze_dim(1);
+    let of_all = logs.mean_dim(1).squeeze_dim(1);
+    let losses: Tensor<1> = of_target.mul_scalar(1.0 - smoothing) + of_all.mul_scalar(smoothing);
+    losses.mul(weights).mean().neg()
+}
+
 /// The labels; `None` for those of no class.
 fn labels(targets: &Tensor<1, Int>) -> Option<Vec<Option<usize>>> {
     let labels = targets.clone().try_into_data().ok()?;
@@ -165,7 +177,7 @@ impl TrainStep for LeNet5 {
             return TrainOutput { grads, item: BatchOutputs(vec![output]) };
         }
         let count = batch.targets.dims()[0];
-        let (loss, output) = self.classify(batch);
+        let (loss, output) = self.classify(batch, &self.class_weights);
         let gradients = match self.loss.reduction {
             Reduction::Mean => loss.backward(),
             Reduction::Sum => loss.mul_scalar(count as f64).backward(),
@@ -179,6 +191,6 @@ impl InferenceStep for LeNet5 {
     type Output = BatchOutputs;
 
     fn step(&self, batch: Batch) -> BatchOutputs {
-        BatchOutputs(vec![self.fused_metrics(&batch).unwrap_or_else(|| self.classify(batch).1)])
+        BatchOutputs(vec![self.fused_metrics(&batch).unwrap_or_else(|| self.classify(batch, &[]).1)])
     }
 }

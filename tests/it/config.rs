@@ -71,7 +71,7 @@ fn wrong_files_are_refused_with_line_and_caret() {
       |  ^^^^^^^
     ");
     assert_snapshot!(complaint("[training]\nepochs = 3\nlearning_rate = 0.1\n", &[]), @"
-    test.toml:3:1: unknown key `learning_rate`, expected one of `epochs`, `batch_size`, `patience`, `from`
+    test.toml:3:1: unknown key `learning_rate`, expected one of `epochs`, `batch_size`, `patience`, `from`, `class_weights`
       |
     3 | learning_rate = 0.1
       | ^^^^^^^^^^^^^
@@ -136,7 +136,7 @@ fn wrong_overrides_are_refused_by_name() {
     assert_snapshot!(complaint("", &[r#"data.classes=["a", ""]"#]), @r#"--set data.classes=["a", ""]: data.classes has the name "", which is empty or has spaces at an end"#);
     assert_snapshot!(complaint("", &[r#"data.classes=["a", "b\nc"]"#]), @r#"--set data.classes=["a", "b\nc"]: data.classes has the name "b\nc", which has a control character"#);
     assert_snapshot!(complaint("", &["seed.x=1"]), @"--set seed.x=1: `seed` has no keys below it");
-    assert_snapshot!(complaint("", &["training=1"]), @"--set training=1: `training` is a section; set one of its keys: batch_size, epochs, from, patience");
+    assert_snapshot!(complaint("", &["training=1"]), @"--set training=1: `training` is a section; set one of its keys: batch_size, class_weights, epochs, from, patience");
     assert_snapshot!(complaint("", &["training.patience=2", "data.validation=0"]), @"--set training.patience=2: training.patience needs a validation set: set data.validation above 0");
 }
 

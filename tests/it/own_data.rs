@@ -311,7 +311,7 @@ fn what_would_spoil_a_training_is_told_before() {
     - warning: 1 picture shows nothing and is left out: DIR/data/train/a/93.png
     - warning: there are no test images of b, c: add some
     - warning: there are only a few training images: 1 of c; a class needs at least 10, better a hundred
-    - note: b has 27 training images and c only 1: accuracy says little about the small classes, balanced accuracy does
+    - note: b has 27 training images and c only 1: accuracy says little about the small classes, balanced accuracy does; training.class_weights=balanced gives them the same weight
     - warning: 1 image is there with several labels: DIR/data/train/b/90.png (training, b) = DIR/data/train/a/3.png (training, a). Keep one of each
     - warning: 1 image is there to learn from and to measure with, so that the accuracy will be too high: DIR/data/train/a/5.png (validation, a) = DIR/data/test/a/91.png (test, a). Remove them from one of the two
     - note: 1 image is there more than once in a part: DIR/data/train/a/6.png (training, a) = DIR/data/train/a/92.png (training, a)
@@ -400,6 +400,24 @@ fn emnists_mapping_names_the_classes() {
         error.ends_with("mapping.txt: line 1: expected a label and the code of its character, as in `1 65 97`"),
         "{error}"
     );
+}
+
+#[test]
+fn class_weights_help_small_classes_and_both_ways_to_compute_agree() {
+    let mut items = textures(2, 0..60);
+    items.retain(|(_, label)| *label == 0);
+    items.extend((0..3).map(|number| (texture(1, number), 1)));
+    let data = idx(&items, &textures(2, 60..70));
+    let out = tempfile::tempdir().unwrap();
+    let losses = |name: &str, overrides: &[&str]| {
+        let config = config(data.path(), &[&["data.validation=0", "training.epochs=1"], overrides].concat());
+        let report = train_quietly(&config, &out.path().join(name), Existing::Refuse).unwrap();
+        report.epochs[0].train.loss
+    };
+    let weighted = losses("weighted", &["training.class_weights=balanced"]);
+    let composed = losses("composed", &["training.class_weights=balanced", "operators=composed"]);
+    let plain = losses("plain", &[]);
+    assert!((weighted - composed).abs() < 1e-3 && (weighted - plain).abs() > 0.05, "{weighted} {composed} {plain}");
 }
 
 #[test]
