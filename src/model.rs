@@ -2,6 +2,8 @@
 //! <http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf>). The assignment's changes: ReLU for the sigmoids, maxima for the
 //! averages, every map of S2 into every map of C3, and a linear output with softmax for the RBF units.
 
+mod transfer;
+
 use std::{
     path::Path,
     sync::{Mutex, PoisonError},

@@ -14,7 +14,7 @@ use crate::{
     backend::{self, AUTO, FoundDevice, is_host, select},
     card::Card,
     config::{Config, Scale},
-    data::{ImageSet, Inspection, Splits, listed},
+    data::{ImageSet, Inspection, Splits},
     evaluation::{dead_units, evaluate},
     inference::Trained,
     model::LeNet5,
@@ -156,11 +156,11 @@ pub fn train(
     Ok(report)
 }
 
-/// The net of the run that training begins with, and where it is from; `None` to begin with random parameters. The config
-/// names the classes.
+/// The net of the run that training begins with, with an output for each class that the config names, and where it is from;
+/// `None` to begin with random parameters.
 ///
 /// # Errors
-/// There is no such run, it is damaged, its pixels are scaled in another way, or it has more or fewer classes.
+/// There is no such run, it is damaged, or its pixels are scaled in another way.
 fn beginning(config: &Config) -> Result<Option<(LeNet5, Source)>> {
     let (from, data) = (&config.training.from, &config.data);
     if from == Path::new("") {
@@ -175,13 +175,7 @@ fn beginning(config: &Config) -> Result<Option<(LeNet5, Source)>> {
              only its own scale. Add --set data.scale={its}"
         )));
     }
-    let [its, ours] = [&card.classes, &data.classes].map(|classes| (classes.len(), listed(classes)));
-    if its.0 != ours.0 {
-        return Err(Error::Config(format!(
-            "training.from: {shown} tells apart {} classes ({}), but the data have {} ({}): its output does not fit",
-            its.0, its.1, ours.0, ours.1
-        )));
-    }
+    let net = net.for_classes(&card.classes, &data.classes, config.seed)?;
     Ok(Some((net, Source { path: from.display().to_string(), sha256: model_sha256 })))
 }
 

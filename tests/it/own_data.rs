@@ -430,3 +430,22 @@ fn a_wrong_size_for_a_frame_is_told() {
     let error = Splits::load(&config(root.path(), &["data.frame=none"])).unwrap_err().to_string();
     insta::assert_snapshot!(error.replace(arg(root.path()), "DIR"), @r#"DIR: no picture of box can be learned from. 6 pictures cannot be read and are left out; the first is DIR/box/box 0.png, which has 70 x 50 pixels, and with data.frame = "none" 28 x 28 are needed: resize it, or train with data.frame = "whole". 2 pictures show nothing and are left out: DIR/box/blank.png, DIR/post/blank.png"#);
 }
+
+#[test]
+fn a_run_for_other_classes_begins_with_what_another_one_learned() {
+    let (ten, three) = (idx(&textures(10, 0..30), &textures(10, 30..32)), tempfile::tempdir().unwrap());
+    let out = tempfile::tempdir().unwrap();
+    let base = out.path().join("base");
+    train_quietly(&config(ten.path(), &["training.epochs=10"]), &base, Existing::Refuse).unwrap();
+    let names = ["0", "new", "4"];
+    for (label, number) in (0..60).map(|i| (i % 3, i)) {
+        save(&texture([0, 7, 4][label], 50 + number), &three.path().join(names[label]).join(format!("{number}.png")));
+    }
+    let loss = |name: &str, from: &str| {
+        let set = format!("training.from={from}");
+        let config = config(three.path(), &["training.epochs=1", "data.invert=false", &set]);
+        train_quietly(&config, &out.path().join(name), Existing::Refuse).unwrap().epochs[0].train.loss
+    };
+    let (taken, random) = (loss("taken", arg(&base)), loss("random", ""));
+    assert!(taken < random - 0.2, "{taken} against {random}");
+}
