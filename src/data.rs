@@ -1,6 +1,6 @@
 //! From files to mini-batches. Images stay bytes until a batch is made of them.
 //!
-//! - `sources`: what people have, as labelled images. `splits`, `division`: to learn from, to validate, to test.
+//! - `sources`: what people have, as labelled images. `source`: the right way round. `splits`, `division`: to learn from, to validate, to test.
 //! - `inspection`, `problems`: what is wrong with them.
 //! - `loader`: mini-batches. `augmentation`, `styles`: variants of images.
 
@@ -10,6 +10,7 @@ mod division;
 mod inspection;
 mod loader;
 mod problems;
+mod source;
 mod sources;
 mod splits;
 mod styles;
@@ -24,11 +25,12 @@ pub use self::{
     inspection::{ClassCounts, Inspection},
     loader::{Batch, BatchLoader, images_tensor},
     problems::Problem,
+    source::Source,
     sources::{load_mnist, read_folder},
-    splits::{Part, Source, Splits},
+    splits::{Part, Splits},
     styles::Style,
 };
-pub(crate) use self::{classes::listed, problems::counted, splits::transposed};
+pub(crate) use self::{classes::listed, problems::counted, source::transposed};
 pub use crate::picture::{IMAGE_SIDE, PIXELS};
 use crate::{Error, Result, config::Scale};
 

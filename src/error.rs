@@ -27,7 +27,7 @@ pub enum Error {
     Device(String),
 
     /// A file could not be read or written.
-    #[error("cannot {action} {}: {source}{}", path.display(), remedy(source))]
+    #[error("cannot {action} {}: {source}{}", path.display(), remedy(action, source))]
     Io {
         /// What was tried: "read", "write", "create the folder", …
         action: &'static str,
@@ -158,9 +158,10 @@ impl Error {
 }
 
 /// What a person can do about a system error, if anything.
-fn remedy(error: &std::io::Error) -> &'static str {
+fn remedy(action: &str, error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match error.kind() {
+        ErrorKind::PermissionDenied if action.starts_with("read") => ". Change its permissions",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ". Free some space, or choose another folder",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             ". Choose a folder that you may write to, or change its permissions"

@@ -73,7 +73,7 @@ pub fn train(
     {
         return refresh_card(&run, earlier, record);
     }
-    let splits = Splits::load(config)?;
+    let splits = load(config)?;
     let data_sha256 = (config.data.folder != Path::new("")).then(|| splits.sha256());
     if let Some(earlier) = &earlier
         && (moved || earlier.data_sha256.is_some())
@@ -154,6 +154,18 @@ pub fn train(
     run.write_report(&report)?;
     write_page(&run, &splits.test, progress);
     Ok(report)
+}
+
+/// The images of a run, of which some have to be left to test with.
+fn load(config: &Config) -> Result<Splits> {
+    let splits = Splits::load(config)?;
+    if splits.test.is_empty() {
+        let test = config.data.test;
+        return Err(Error::Data(format!(
+            "data.test = {test} leaves no images to test with; raise it, or add test images"
+        )));
+    }
+    Ok(splits)
 }
 
 /// The net of the run that training begins with, with an output for each class that the config names, and where it is from;

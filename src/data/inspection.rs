@@ -80,7 +80,11 @@ fn missing(splits: &Splits, classes: &[ClassCounts]) -> Vec<Problem> {
         };
         let missing: Vec<String> =
             classes.iter().filter(|class| count(class) == 0).map(|class| class.class.clone()).collect();
-        let text = format!("there are no {name} images of {}: add some", super::listed(&missing));
+        let which = match missing.len() {
+            0..=3 => super::listed(&missing),
+            many => format!("{} ({})", counted(many, "class"), super::listed(&missing)),
+        };
+        let text = format!("there are no {name} images of {which}: add some");
         (!missing.is_empty() && !splits.part(part).is_empty())
             .then(|| Problem::spoils("missing class", missing.len(), text))
     };

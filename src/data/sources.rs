@@ -22,7 +22,10 @@ use std::{
 
 use self::tree::Tree;
 pub use self::{idx::read_folder, mnist::load_mnist};
-use super::{IMAGE_SIDE, PIXELS, classes::Occurring, problems::Problem};
+use super::{
+    classes::Occurring,
+    problems::{Problem, counted, listed_paths},
+};
 use crate::{
     Error, Result,
     config::{DataConfig, Frame},
@@ -53,7 +56,7 @@ pub(super) struct Loaded {
     pub classes: Vec<String>,
     /// To learn from, to validate, to test; the last two may be missing. Labels are indices of classes.
     pub parts: [Option<Labelled>; 3],
-    /// How pictures are to be framed, as far as the form tells.
+    /// How the images were framed; [`Frame::Auto`] if that has to be seen in them.
     pub frame: Frame,
     /// Whether the images were made from pictures, which are upright.
     pub from_pictures: bool,
@@ -73,12 +76,15 @@ pub(super) const PARTS: [&str; 3] = ["training", "validation", "test"];
 /// # Errors
 /// There is none, or it cannot be read.
 pub(super) fn load(data: &DataConfig) -> Result<Loaded> {
-    match recognize(&data.folder)? {
+    let (form, beside) = recognize(&data.folder)?;
+    let mut loaded = match form {
         Form::Idx => idx::load(&data.folder, &data.classes),
         Form::Csv(files) => csv::load(&files, &data.classes),
         Form::Npz(files) => npz::load(&files, &data.classes),
         Form::Tree(tree) => pictures::load(*tree, data.frame),
-    }
+    }?;
+    loaded.problems.extend(passed_over(&beside));
+    Ok(loaded)
 }
 
 /// The forms of data sets, with where they are.
@@ -89,33 +95,39 @@ enum Form {
     Tree(Box<Tree>),
 }
 
-fn recognize(path: &Path) -> Result<Form> {
+/// Which form of data is there, and what lies beside it and is not taken.
+fn recognize(path: &Path) -> Result<(Form, Vec<PathBuf>)> {
     if path.is_file() {
-        return Ok(match kind(path) {
+        let form = match kind(path) {
             Some(Kind::Csv) => Form::Csv(vec![path.to_owned()]),
             Some(Kind::Npz) => Form::Npz(vec![path.to_owned()]),
             None => Form::Idx,
-        });
+        };
+        return Ok((form, Vec::new()));
     }
     if !path.is_dir() || files::has_data_files(path) {
-        return Ok(Form::Idx);
+        return Ok((Form::Idx, Vec::new()));
     }
-    let mut paths: Vec<PathBuf> = fs::read_dir(path)
-        .map_err(Error::io("read the folder", path))?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| !is_left_behind(path) && has_suffix(path) && path.is_file())
-        .collect();
+    let entries = fs::read_dir(path).map_err(Error::io("read the folder", path))?.flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| !is_left_behind(path)).collect();
     paths.sort();
-    let of_kind = |wanted| paths.iter().filter(|path| kind(path) == Some(wanted)).cloned().collect::<Vec<_>>();
-    let (npz, csv) = (of_kind(Kind::Npz), of_kind(Kind::Csv));
-    if !npz.is_empty() {
-        return Ok(Form::Npz(npz));
+    for wanted in [Kind::Npz, Kind::Csv] {
+        let is_wanted = |path: &PathBuf| has_suffix(path) && path.is_file() && kind(path) == Some(wanted);
+        let (files, mut beside): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(is_wanted);
+        if !files.is_empty() {
+            beside.retain(|path| !mapping::is_mapping(path));
+            return Ok((if wanted == Kind::Npz { Form::Npz(files) } else { Form::Csv(files) }, beside));
+        }
     }
-    if !csv.is_empty() {
-        return Ok(Form::Csv(csv));
-    }
-    Tree::of(path).map(|tree| Form::Tree(Box::new(tree)))
+    Tree::of(path).map(|tree| (Form::Tree(Box::new(tree)), Vec::new()))
+}
+
+/// What is said of files and folders that are not taken.
+fn passed_over(beside: &[PathBuf]) -> Option<Problem> {
+    let count = beside.len();
+    let are = if count == 1 { "is" } else { "are" };
+    let text = format!("{} beside the data {are} passed over: {}", counted(count, "other file"), listed_paths(beside));
+    (count > 0).then(|| Problem::note("passed over", count, text))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,25 +192,4 @@ fn with_classes(
     let known: Option<Vec<String>> = occurring.labels().iter().map(|label| names_of_labels(*label)).collect();
     let unique = |names: &Vec<String>| names.iter().enumerate().all(|(i, name)| !names[..i].contains(name));
     Ok((known.filter(unique).unwrap_or_else(|| occurring.names()), parts))
-}
-
-/// How images that are framed already were framed: writing has a margin of background around it, other things fill the
-/// image.
-fn framing_of(parts: &[Option<Labelled>; 3]) -> Frame {
-    /// The fraction of images that may lack it: of MNIST's 1 % do, since it has centres of mass in the middle.
-    const WITHOUT: f64 = 0.2;
-    let images = parts[0].as_ref().map_or(&[][..], |part| part.pixels.as_chunks::<PIXELS>().0);
-    let without = images.iter().filter(|image| !has_margin(image)).count();
-    if without as f64 <= WITHOUT * images.len() as f64 { Frame::Digit } else { Frame::Whole }
-}
-
-/// Whether the outermost pixels are background.
-fn has_margin(image: &[u8; PIXELS]) -> bool {
-    /// What resizing and rounding leave of background.
-    const NOISE: u8 = 16;
-    let inside = 1..IMAGE_SIDE - 1;
-    image
-        .iter()
-        .enumerate()
-        .all(|(i, pixel)| *pixel < NOISE || inside.contains(&(i / IMAGE_SIDE)) && inside.contains(&(i % IMAGE_SIDE)))
 }

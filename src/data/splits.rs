@@ -1,16 +1,8 @@
 //! The images of a run: what the data hold, as the config wants it, in three parts.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
-use super::{
-    IMAGE_SIDE, ImageSet, PIXELS, Problem, counted,
-    division::divide,
-    listed,
-    sources::{self, Labelled, Loaded},
-};
+use super::{ImageSet, Source, counted, division::divide, listed, sources};
 use crate::{
     Error, Result,
     config::{Config, DataConfig, Frame, Portion},
@@ -41,22 +33,6 @@ pub enum Part {
     Test,
 }
 
-/// What a data set was found to be.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// Which form the data have, as after "holds".
-    pub form: String,
-    /// The settings that the config left open: how pictures are framed, whether images are transposed and inverted, and the
-    /// names of the classes.
-    pub found: DataConfig,
-    /// Whether the test images were held back from the others, since the data had none of their own.
-    pub test_is_held_back: bool,
-    /// What was left out while reading.
-    pub problems: Vec<Problem>,
-    /// The pictures that the images of each part of the data were made from, if they were.
-    pictures: [Arc<Vec<PathBuf>>; 3],
-}
-
 impl Splits {
     /// Loads the data set that the config names. What it does not have by itself is held back: of MNIST and IDX files at
     /// random, of others so that each class has its share.
@@ -84,14 +60,19 @@ impl Splits {
             let test = test.unwrap_or_else(|| train.slice(0, 0));
             return at_random(&train, test, config, source);
         }
-        let (rest, test) =
-            test.map_or_else(|| divide(&train, config.data.test, config.seed), |test| (train.clone(), test));
+        let hold_back = |from: &ImageSet, key, portion: Portion, seed| {
+            if portion.of(from.len()) >= from.len() {
+                return Err(too_large(key, portion, from.len()));
+            }
+            Ok(divide(from, portion, seed))
+        };
+        let (rest, test) = match test {
+            Some(test) => (train, test),
+            None => hold_back(&train, "data.test", config.data.test, config.seed)?,
+        };
         let (rest, valid) = match valid {
             Some(valid) => (rest, valid),
-            None if config.data.validation.of(rest.len()) >= rest.len() => {
-                return Err(too_large(config.data.validation, rest.len()));
-            }
-            None => divide(&rest, config.data.validation, config.seed.wrapping_add(1)),
+            None => hold_back(&rest, "data.validation", config.data.validation, config.seed.wrapping_add(1))?,
         };
         let wanted = wanted(config, rest.len(), rest.len() + valid.len())?;
         Ok(Self { train: rest.permuted(config.seed).slice(0, wanted), valid, test, source })
@@ -155,13 +136,14 @@ impl Splits {
     /// What the data were found to be, in a sentence.
     #[must_use]
     pub fn in_one_line(&self, config: &Config) -> String {
-        let Source { form, found, test_is_held_back, .. } = &self.source;
+        let Source { form, found, .. } = &self.source;
         let [train, valid, test] = [&self.train, &self.valid, &self.test].map(ImageSet::len);
         let classes = self.train.classes();
-        let held_back = match (test_is_held_back, self.valid.is_empty() || !self.valid.shares_pixels(&self.train)) {
-            (true, true) => ", the latter held back",
-            (true, false) => ", the latter two held back",
-            _ => "",
+        let is_held_back = |set: &ImageSet| !set.is_empty() && set.shares_pixels(&self.train);
+        let held_back = match (is_held_back(&self.valid), is_held_back(&self.test)) {
+            (_, false) => "",
+            (false, true) => ", the latter held back",
+            (true, true) => ", the latter two held back",
         };
         let orientation = match (found.transpose.is_on(false), found.invert.is_on(false)) {
             (true, true) => "; the images are transposed and inverted",
@@ -179,70 +161,6 @@ impl Splits {
             found.frame,
         )
     }
-}
-
-impl Source {
-    /// Finds what the config leaves open, and turns the images as it says.
-    fn of(loaded: &mut Loaded, data: &DataConfig) -> Self {
-        let transpose = data.transpose.is_on(loaded.is_emnist && !loaded.from_pictures);
-        let frame = data.frame.or(loaded.frame);
-        let looks_inverted = has_light_ground(&loaded.parts);
-        // What is cut out of a picture is light on dark already.
-        let invert =
-            data.invert.is_on(looks_inverted && loaded.from_pictures) && !(loaded.from_pictures && frame.cuts_out());
-        for part in loaded.parts.iter_mut().flatten() {
-            for image in part.pixels.as_chunks_mut::<PIXELS>().0 {
-                if transpose {
-                    *image = transposed(image);
-                }
-                if invert {
-                    *image = image.map(|pixel| 255 - pixel);
-                }
-            }
-        }
-        let mut problems = std::mem::take(&mut loaded.problems);
-        if !loaded.from_pictures && !invert && looks_inverted {
-            let images = loaded.parts[0].as_ref().map_or(0, |part| part.labels.len());
-            problems.push(Problem::spoils(
-                "inverted",
-                images,
-                "most images are dark on a light ground, and the net expects a light foreground on a dark one: set \
-                 data.invert=true"
-                    .into(),
-            ));
-        }
-        let pictures = loaded
-            .parts
-            .each_mut()
-            .map(|part| Arc::new(part.as_mut().map(|part| std::mem::take(&mut part.pictures)).unwrap_or_default()));
-        let found = DataConfig {
-            frame,
-            transpose: transpose.into(),
-            invert: invert.into(),
-            classes: loaded.classes.clone(),
-            ..data.clone()
-        };
-        Self { form: loaded.form.clone(), found, test_is_held_back: loaded.parts[2].is_none(), problems, pictures }
-    }
-}
-
-/// With rows and columns exchanged.
-pub(crate) fn transposed(image: &[u8; PIXELS]) -> [u8; PIXELS] {
-    std::array::from_fn(|i| image[i % IMAGE_SIDE * IMAGE_SIDE + i / IMAGE_SIDE])
-}
-
-/// Whether most training images have edges that are more light than dark.
-fn has_light_ground(parts: &[Option<Labelled>; 3]) -> bool {
-    let images = parts[0].as_ref().map_or(&[][..], |part| part.pixels.as_chunks::<PIXELS>().0);
-    let is_light = |image: &&[u8; PIXELS]| {
-        let at_edge = |i: &usize| {
-            let (row, column) = (i / IMAGE_SIDE, i % IMAGE_SIDE);
-            [row, column].iter().any(|at| *at == 0 || *at == IMAGE_SIDE - 1)
-        };
-        let (sum, count) = (0..PIXELS).filter(at_edge).fold((0, 0), |(sum, n), i| (sum + usize::from(image[i]), n + 1));
-        sum > 128 * count
-    };
-    2 * images.iter().filter(is_light).count() > images.len()
 }
 
 /// Checks that folders of pictures are among the classes that are named already: a folder says what it holds.
@@ -284,17 +202,16 @@ fn at_random(train: &ImageSet, test: ImageSet, config: &Config, source: Source) 
     let total = train.len();
     let held_back = config.data.validation.of(total);
     if held_back >= total {
-        return Err(too_large(config.data.validation, total));
+        return Err(too_large("data.validation", config.data.validation, total));
     }
     let wanted = wanted(config, total - held_back, total)?;
     let order = train.permuted(config.seed);
     Ok(Splits { train: order.slice(held_back, held_back + wanted), valid: order.slice(0, held_back), test, source })
 }
 
-fn too_large(validation: Portion, total: usize) -> Error {
+fn too_large(key: &str, portion: Portion, total: usize) -> Error {
     Error::Data(format!(
-        "data.validation = {validation} leaves none of the {total} training images to learn from; lower it, or set it to a \
-         share such as 0.15"
+        "{key} = {portion} leaves none of {total} images to learn from; lower it, or set it to a share such as 0.15"
     ))
 }
 

@@ -73,6 +73,7 @@ pub fn write_data(config: &Config, splits: &Splits, inspection: &Inspection, pat
             "problems": inspection.problems,
             "spoiled": inspection.is_spoiled(),
             "examples": examples,
+            "more": splits.train.classes().len().saturating_sub(MAX_CLASSES),
             "light": LIGHT,
             "dark": DARK,
         }),

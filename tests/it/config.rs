@@ -130,6 +130,7 @@ fn wrong_overrides_are_refused_by_name() {
     assert_snapshot!(complaint("", &["training.patience=1000001"]), @"--set training.patience=1000001: training.patience must be at most 1000000");
     assert_snapshot!(complaint("", &["data.negatives=2"]), @"--set data.negatives=2: data.negatives is a fraction of the mini-batch: 0 to 1");
     assert_snapshot!(complaint("", &["data.negatives=0.1", "operators=composed"]), @r#"--set data.negatives=0.1: data.negatives needs operators = "fused""#);
+    assert_snapshot!(complaint("", &["data.negatives=0.1", "training.class_weights=balanced"]), @"--set training.class_weights=balanced: training.class_weights cannot be set together with data.negatives, whose images have no class");
     assert_snapshot!(complaint("", &["data.classes=a,b"]), @r#"--set data.classes=a,b: invalid type: string "a,b", expected a list such as ["cat", "dog"]"#);
     assert_snapshot!(complaint("", &[r#"data.classes=["a"]"#]), @r#"--set data.classes=["a"]: data.classes must be 2 to 256 names, or [] for those of the data; these are 1"#);
     assert_snapshot!(complaint("", &[r#"data.classes=["a", "b", "a"]"#]), @r#"--set data.classes=["a", "b", "a"]: data.classes has the name "a" twice"#);

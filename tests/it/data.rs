@@ -44,7 +44,7 @@ fn more_images_than_there_are_is_an_error() {
     let mut config = Config::default();
     config.data.folder = folder.path().into();
     let complaint = |config: &Config| Splits::load(config).unwrap_err().to_string();
-    assert_snapshot!(complaint(&config), @"data.validation = 5000 leaves none of the 20 training images to learn from; lower it, or set it to a share such as 0.15");
+    assert_snapshot!(complaint(&config), @"data.validation = 5000 leaves none of 20 images to learn from; lower it, or set it to a share such as 0.15");
     config.data.validation = 5.into();
     config.data.train = 16;
     assert_snapshot!(complaint(&config), @"data.train = 16 but only 15 of 20 training images are left after data.validation = 5; lower one of them");

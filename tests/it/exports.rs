@@ -405,11 +405,10 @@ fn other_classes_keep_their_names() {
         let trained = Trained::load(&out, None).unwrap();
         assert_eq!((trained.classes(), trained.net.classes()), (&names.map(String::from)[..], 3));
         let digits = folder.path().join("digits");
-        let (code, _, error) = run(&["train", "configs/smoke.toml", "--from", arg(&out), "--out", arg(&digits)]);
-        assert!(
-            code == 2 && error.contains("tells apart 3 classes (") && error.contains("the data have 10 ("),
-            "{error}"
-        );
+        let (code, _, error) =
+            run(&["train", "configs/smoke.toml", "--from", arg(&out), "--out", arg(&digits), "--force"]);
+        // All but its output is taken for other classes.
+        assert_eq!(code, 0, "{error}");
         let back = folder.path().join("back.safetensors");
         assert_eq!(run(&["export", arg(&out), arg(&back)]).0, 0);
         assert!(fs::read(&back).unwrap().windows(names[2].len()).any(|text| text == names[2].as_bytes()));

@@ -8,9 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Labelled, Loaded, MAX_ITEMS, PARTS, framing_of, idx::unpacked, is_emnist, part_of, with_classes};
+use super::{Labelled, Loaded, MAX_ITEMS, PARTS, idx::unpacked, is_emnist, mapping, part_of, with_classes};
 use crate::{
     Error, Result,
+    config::Frame,
     data::{PIXELS, problems::Problem},
 };
 
@@ -75,10 +76,11 @@ pub(super) fn load(files: &[PathBuf], names: &[String]) -> Result<Loaded> {
             found.join(", ")
         )));
     }
-    let (classes, parts) = with_classes(parts, names, &|_| None)?;
+    let mapping = files.first().map(|file| mapping::beside(file, &set_of(file))).transpose()?.unwrap_or_default();
+    let (classes, parts) = with_classes(parts, names, &|label| mapping.get(&label).cloned())?;
     Ok(Loaded {
         form: if files.len() == 1 { "a CSV table".into() } else { "CSV tables".into() },
-        frame: framing_of(&parts),
+        frame: Frame::Auto,
         classes,
         parts,
         from_pictures: false,
@@ -86,6 +88,12 @@ pub(super) fn load(files: &[PathBuf], names: &[String]) -> Result<Loaded> {
         is_emnist: files.iter().any(|path| is_emnist(path)),
         problems,
     })
+}
+
+/// What the name of a table begins with, such as `emnist-letters` of `emnist-letters-train.csv`.
+fn set_of(file: &Path) -> String {
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.rsplit_once('-').map(|(set, _)| set.to_owned()).unwrap_or_default()
 }
 
 /// What a table holds.

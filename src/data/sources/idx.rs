@@ -13,10 +13,11 @@ use flate2::bufread::MultiGzDecoder;
 use super::{
     Labelled, Loaded, MAX_ITEMS,
     files::{find, prefix_of},
-    framing_of, is_emnist, mapping, with_classes,
+    is_emnist, mapping, with_classes,
 };
 use crate::{
     Error, Result,
+    config::Frame,
     data::{IMAGE_SIDE, ImageSet, PIXELS},
     formats::Format,
 };
@@ -68,7 +69,7 @@ pub(super) fn load(folder: &Path, names: &[String]) -> Result<Loaded> {
     let with_mapping = if mapping.is_empty() { "" } else { ", with the names of its mapping file" };
     Ok(Loaded {
         form: format!("IDX files{with_mapping}"),
-        frame: framing_of(&parts),
+        frame: Frame::Auto,
         classes,
         parts,
         from_pictures: false,

@@ -19,6 +19,11 @@ pub(super) fn beside(file: &Path, prefix: &str) -> Result<BTreeMap<u8, String>> 
     text(bytes).and_then(|text| parse(&text)).map_err(|what| Error::Data(format!("{}: {what}", mapping.display())))
 }
 
+/// Whether a file is such a mapping, by its name.
+pub(super) fn is_mapping(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().to_lowercase().ends_with("-mapping.txt"))
+}
+
 /// A label and the code of a character in each line; for letters, the code of the small one follows that of the capital.
 fn parse(text: &str) -> std::result::Result<BTreeMap<u8, String>, String> {
     let line = |(number, line): (usize, &str)| {

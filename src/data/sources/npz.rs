@@ -9,8 +9,12 @@ use std::{
 
 use zip::ZipArchive;
 
-use super::{Labelled, Loaded, PARTS, framing_of, npy::Header, part_of, with_classes};
-use crate::{Error, Result, data::PIXELS};
+use super::{Labelled, Loaded, PARTS, npy::Header, part_of, with_classes};
+use crate::{
+    Error, Result,
+    config::Frame,
+    data::{PIXELS, problems::Problem},
+};
 
 /// More arrays in a file are not looked at.
 const MAX_ARRAYS: usize = 100;
@@ -18,6 +22,10 @@ const MAX_ARRAYS: usize = 100;
 /// The files that images and labels of each part come from, and the arrays.
 #[derive(Debug, Default)]
 struct Arrays {
+    /// The names of all arrays, with their shapes.
+    found: Vec<String>,
+    /// Those that are not taken.
+    others: Vec<String>,
     images: [Option<(PathBuf, Vec<u8>)>; 3],
     labels: [Option<(PathBuf, Vec<u8>)>; 3],
 }
@@ -28,13 +36,10 @@ struct Arrays {
 /// A file cannot be read, or training images or labels are missing or twice there.
 pub(super) fn load(files: &[PathBuf], names: &[String]) -> Result<Loaded> {
     let mut arrays = Arrays::default();
-    let mut found = Vec::new();
     for file in files {
-        arrays
-            .add(file, files.len() == 1, &mut found)
-            .map_err(|what| Error::Data(format!("{}: {what}", file.display())))?;
+        arrays.add(file, files.len() == 1).map_err(|what| Error::Data(format!("{}: {what}", file.display())))?;
     }
-    let Arrays { images, labels } = arrays;
+    let Arrays { found, others, images, labels } = arrays;
     let mut parts = [None, None, None];
     for ((images, labels), (slot, part)) in images.into_iter().zip(labels).zip(parts.iter_mut().zip(PARTS)) {
         *slot = match (images, labels) {
@@ -59,14 +64,22 @@ pub(super) fn load(files: &[PathBuf], names: &[String]) -> Result<Loaded> {
     let (classes, parts) = with_classes(parts, names, &|_| None)?;
     Ok(Loaded {
         form: "arrays of NumPy's".into(),
-        frame: framing_of(&parts),
+        frame: Frame::Auto,
         classes,
         parts,
         from_pictures: false,
         is_idx: false,
         is_emnist: false,
-        problems: Vec::new(),
+        problems: passed_over(&others).into_iter().collect(),
     })
+}
+
+fn passed_over(others: &[String]) -> Option<Problem> {
+    let text = format!(
+        "what is in these arrays is passed over, since their names tell neither images nor labels of a part: {}",
+        others.join(", ")
+    );
+    (!others.is_empty()).then(|| Problem::note("passed over", others.len(), text))
 }
 
 fn together((file, pixels): (PathBuf, Vec<u8>), (of_labels, labels): (PathBuf, Vec<u8>)) -> Result<Labelled> {
@@ -85,7 +98,7 @@ fn together((file, pixels): (PathBuf, Vec<u8>), (of_labels, labels): (PathBuf, V
 impl Arrays {
     /// Adds the arrays of a file: of an archive, or the only one of an npy file. What an array is, its name tells together
     /// with that of its file. `alone` says that without a word about it, they are for training.
-    fn add(&mut self, path: &Path, alone: bool, found: &mut Vec<String>) -> std::result::Result<(), String> {
+    fn add(&mut self, path: &Path, alone: bool) -> std::result::Result<(), String> {
         let file = File::open(path).map_err(|e| format!("cannot be read: {e}"))?;
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let mut reader = BufReader::new(file);
@@ -93,7 +106,7 @@ impl Arrays {
         let is_archive = reader.read_exact(&mut start).is_ok() && start == *b"PK";
         reader.rewind().map_err(|e| format!("cannot be read: {e}"))?;
         if !is_archive {
-            return self.add_array(path, &stem, alone, &mut reader, found);
+            return self.add_array(path, &stem, alone, &mut reader);
         }
         let damaged = |e: &dyn std::fmt::Display| format!("is damaged ({e}): copy or download it again");
         let mut archive = ZipArchive::new(reader).map_err(|e| damaged(&e))?;
@@ -102,7 +115,7 @@ impl Arrays {
             let name = array.name().map_err(|e| damaged(&e))?.strip_suffix(".npy").map(ToOwned::to_owned);
             let Some(name) = name else { continue };
             let name = if name.starts_with("arr_") { format!("{stem}_{name}") } else { name };
-            self.add_array(path, &name, alone, &mut array, found)?;
+            self.add_array(path, &name, alone, &mut array)?;
         }
         Ok(())
     }
@@ -113,14 +126,16 @@ impl Arrays {
         name: &str,
         alone: bool,
         reader: &mut impl Read,
-        found: &mut Vec<String>,
     ) -> std::result::Result<(), String> {
         let of_array = |what: String| format!("the array {name}: {what}");
-        let header = Header::read(reader).map_err(of_array)?;
-        found.push(format!("{name} {:?}", header.shape));
-        let Some(is_labels) = holds_labels(name) else { return Ok(()) };
         let part = part_of(name).or(alone.then_some(0));
-        let Some(part) = part else { return Ok(()) };
+        let Some((is_labels, part)) = holds_labels(name).zip(part) else {
+            self.found.push(name.to_owned());
+            self.others.push(name.to_owned());
+            return Ok(());
+        };
+        let header = Header::read(reader).map_err(of_array)?;
+        self.found.push(format!("{name} {:?}", header.shape));
         let values = if is_labels { header.labels(reader) } else { header.images(reader) }.map_err(of_array)?;
         let slot = if is_labels { &mut self.labels[part] } else { &mut self.images[part] };
         if slot.is_some() {

@@ -1,36 +1,30 @@
 //! The pictures in a folder for each class: `<class>/**`, or `train/<class>/**` with `test/` and perhaps `valid/` beside it.
+//!
+//! - `listing`: what is in folders. `rest`: what is said of that which is no picture of a class.
+
+mod listing;
+mod rest;
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
 };
 
+pub(super) use self::listing::Picture;
+use self::{
+    listing::{Content, Entries, contents},
+    rest::{Rest, nothing},
+};
 use super::{MAX_ITEMS, PARTS, part_of};
 use crate::{
     Error, Result,
     config::{CLASSES, fault_of_names},
-    data::problems::{Problem, counted, listed_paths},
-    picture::{READABLE, has_suffix_of_picture, is_left_behind, is_picture},
+    data::problems::{Problem, counted},
+    picture::is_picture,
 };
 
-/// Folders below a class's are looked into this deep: a link may lead back to where it is.
-const DEPTH: usize = 16;
 /// Folders that hold a single folder are looked through this deep: archives unpack so.
 const WRAPPERS: usize = 3;
-
-/// A picture in a folder of a class, not read yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Picture {
-    pub path: PathBuf,
-    /// The index of its class.
-    pub class: u8,
-    /// Of the file, in bytes.
-    pub size: u64,
-    /// When the file was changed, in nanoseconds since 1970.
-    pub modified: u128,
-}
 
 /// The pictures in a folder for each class.
 #[derive(Debug)]
@@ -45,20 +39,8 @@ pub(super) struct Tree {
     pub problems: Vec<Problem>,
 }
 
-/// What a folder holds, and all folders in it.
-#[derive(Debug, Default)]
-struct Content {
-    pictures: Vec<Picture>,
-    /// Files that are no pictures.
-    others: Vec<PathBuf>,
-}
-
-/// What is directly in a folder.
-#[derive(Debug, Default)]
-struct Entries {
-    folders: Vec<PathBuf>,
-    files: Vec<PathBuf>,
-}
+/// The classes of a part, by the names of their folders.
+type Classes = BTreeMap<String, Content>;
 
 impl Tree {
     /// Lists a folder.
@@ -66,167 +48,126 @@ impl Tree {
     /// # Errors
     /// There are no folders with pictures in it, only one, or too many; or a part has classes that are not in training.
     pub fn of(folder: &Path) -> Result<Self> {
-        let (root, entries) = unwrapped(folder)?;
-        let parts = parts(&entries.folders)?;
-        let mut rest = Rest::default();
-        rest.files.extend(entries.files.iter().cloned());
-        let mut classes: [Option<BTreeMap<String, Content>>; 3] = [None, None, None];
-        if let Some(parts) = parts {
+        let (root, entries, files) = unwrapped(folder)?;
+        let mut rest = Rest { files, ..Rest::default() };
+        let mut found: [Option<Classes>; 3] = [None, None, None];
+        if let Some(parts) = parts(&entries.folders)? {
             for folder in entries.folders.iter().filter(|folder| !parts.iter().flatten().any(|part| part == *folder)) {
-                let content = Content::of(folder, 0)?;
+                let content = Content::of(folder)?;
                 rest.files.extend(content.pictures.into_iter().map(|picture| picture.path).chain(content.others));
             }
-            for (slot, part) in classes.iter_mut().zip(parts) {
+            for (slot, part) in found.iter_mut().zip(parts) {
                 let Some(part) = part else { continue };
                 let inside = Entries::of(&part)?;
                 rest.files.extend(inside.files);
                 *slot = Some(contents(&inside.folders)?);
             }
         } else {
-            classes[0] = Some(contents(&entries.folders)?);
+            found[0] = Some(contents(&entries.folders)?);
         }
-        Self::assemble(root, classes, rest)
+        Self::assemble(root, found, rest)
     }
 
-    fn assemble(root: PathBuf, parts: [Option<BTreeMap<String, Content>>; 3], mut rest: Rest) -> Result<Self> {
-        let shown = root.display();
-        let in_training = parts[0].as_ref();
-        let mut names: Vec<String> = in_training
-            .into_iter()
-            .flatten()
-            .filter(|(_, c)| !c.pictures.is_empty())
-            .map(|(name, _)| name.clone())
-            .collect();
-        alphanumeric_sort::sort_str_slice(&mut names);
-        for (name, content) in parts.iter().flatten().flatten() {
+    fn assemble(root: PathBuf, found: [Option<Classes>; 3], mut rest: Rest) -> Result<Self> {
+        for content in found.iter().flatten().flat_map(BTreeMap::values) {
             rest.others.extend(content.others.iter().cloned());
             if content.pictures.is_empty() {
-                rest.empty.push(name.clone());
+                rest.empty.push(content.folder.clone());
             }
         }
         let (loose, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut rest.files).into_iter().partition(|path| is_picture(path));
         rest.others.extend(others);
-        if names.is_empty() {
+        let classes = found[0].iter().flatten().filter(|(_, content)| !content.pictures.is_empty());
+        let mut classes: Vec<String> = classes.map(|(name, _)| name.clone()).collect();
+        alphanumeric_sort::sort_str_slice(&mut classes);
+        if classes.is_empty() {
             return Err(nothing(&root, &loose, &rest));
         }
-        if let [only] = &names[..] {
-            return Err(Error::Data(format!(
-                "{shown}: only one folder has pictures in it, {only}; each class needs one, and a net at least {} classes",
-                CLASSES.start()
-            )));
+        check_names(&root, &classes)?;
+        let mut parts = [None, None, None];
+        for ((slot, found), part) in parts.iter_mut().zip(found).zip(PARTS) {
+            let pictures = found.map(|found| pictures(&root, found, &classes, part)).transpose()?;
+            *slot = pictures.filter(|pictures| !pictures.is_empty());
         }
-        if names.len() > *CLASSES.end() {
-            let (count, most) = (names.len(), CLASSES.end());
-            return Err(Error::Data(format!(
-                "{shown}: {count} folders have pictures in them, and a net has at most {most} classes"
-            )));
-        }
-        if let Some(what) = fault_of_names(&names) {
-            return Err(Error::Data(format!(
-                "{shown}: each of the {} folders is a class, and one {what}: rename it",
-                names.len()
-            )));
-        }
-        let mut pictures: [Option<Vec<Picture>>; 3] = [None, None, None];
-        for ((slot, part), name_of_part) in pictures.iter_mut().zip(parts).zip(PARTS) {
-            let Some(part) = part else { continue };
-            let mut list = Vec::new();
-            for (name, content) in part.into_iter().filter(|(_, content)| !content.pictures.is_empty()) {
-                let Some(class) = names.iter().position(|known| *known == name).and_then(|i| u8::try_from(i).ok())
-                else {
-                    let count = content.pictures.len();
-                    return Err(Error::Data(format!(
-                        "{shown}: the class {name} has {} to {}, but none to learn from: add a folder {name} to the training \
-                         pictures, or remove this one",
-                        counted(count, "picture"),
-                        if name_of_part == PARTS[2] { "test" } else { "validate" },
-                    )));
-                };
-                list.extend(content.pictures.into_iter().map(|picture| Picture { class, ..picture }));
-            }
-            list.sort_by(|a, b| (a.class, &a.path).cmp(&(b.class, &b.path)));
-            *slot = (!list.is_empty()).then_some(list);
-        }
-        let total = pictures.iter().flatten().map(Vec::len).sum::<usize>();
+        let total = parts.iter().flatten().map(Vec::len).sum::<usize>();
         if total > MAX_ITEMS {
-            return Err(Error::Data(format!("{shown}: holds {total} pictures; at most {MAX_ITEMS} are read")));
+            return Err(Error::Data(format!(
+                "{}: holds {total} pictures; at most {MAX_ITEMS} are read",
+                root.display()
+            )));
         }
-        let problems = rest.problems(&loose);
-        Ok(Self { root, classes: names, parts: pictures, problems })
+        Ok(Self { root, classes, parts, problems: rest.problems(&loose) })
     }
 }
 
-/// What does not belong to a class.
-#[derive(Debug, Default)]
-struct Rest {
-    /// Files outside of classes' folders.
-    files: Vec<PathBuf>,
-    /// Files that are no pictures.
-    others: Vec<PathBuf>,
-    /// Folders without pictures.
-    empty: Vec<String>,
-}
-
-impl Rest {
-    fn problems(&self, loose: &[PathBuf]) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if !loose.is_empty() {
-            let what = format!(
-                "{} outside of the classes' folders {} left out: {}",
-                counted(loose.len(), "picture"),
-                if loose.len() == 1 { "is" } else { "are" },
-                listed_paths(loose)
-            );
-            problems.push(Problem::spoils("outside", loose.len(), what));
-        }
-        if !self.others.is_empty() {
-            let what = format!(
-                "{} that {} no picture {} passed over: {}",
-                counted(self.others.len(), "file"),
-                if self.others.len() == 1 { "is" } else { "are" },
-                if self.others.len() == 1 { "is" } else { "are" },
-                listed_paths(&self.others)
-            );
-            problems.push(Problem::note("no picture", self.others.len(), what));
-        }
-        if !self.empty.is_empty() {
-            let what = format!(
-                "{} without pictures: {}; put pictures in, or remove it",
-                counted(self.empty.len(), "folder"),
-                self.empty.join(", ")
-            );
-            problems.push(Problem::spoils("empty", self.empty.len(), what));
-        }
-        problems
+/// Checks that folders with these names can be the classes of a net.
+fn check_names(root: &Path, names: &[String]) -> Result<()> {
+    let (shown, count, most) = (root.display(), names.len(), CLASSES.end());
+    if let [only] = names {
+        return Err(Error::Data(format!(
+            "{shown}: only one folder has pictures in it, {only}; each class needs one, and a net at least {} classes",
+            CLASSES.start()
+        )));
     }
+    if count > *most {
+        return Err(Error::Data(format!(
+            "{shown}: {count} folders have pictures in them, and a net has at most {most} classes"
+        )));
+    }
+    if let Some(what) = fault_of_names(names) {
+        return Err(Error::Data(format!("{shown}: each of the {count} folders is a class, and one {what}: rename it")));
+    }
+    Ok(())
 }
 
-/// The folder itself, or the one that it wraps.
-fn unwrapped(folder: &Path) -> Result<(PathBuf, Entries)> {
-    let mut root = folder.to_owned();
+/// The pictures of a part, class by class.
+fn pictures(root: &Path, found: Classes, classes: &[String], part: &str) -> Result<Vec<Picture>> {
+    let mut pictures = Vec::new();
+    for (name, content) in found.into_iter().filter(|(_, content)| !content.pictures.is_empty()) {
+        let class = classes.iter().position(|class| *class == name).and_then(|class| u8::try_from(class).ok());
+        let Some(class) = class else {
+            return Err(Error::Data(format!(
+                "{}: the class {name} has {} to {}, but none to learn from: add a folder {name} to the training pictures, or \
+                 remove this one",
+                root.display(),
+                counted(content.pictures.len(), "picture"),
+                if part == PARTS[2] { "test" } else { "validate" },
+            )));
+        };
+        pictures.extend(content.pictures.into_iter().map(|picture| Picture { class, ..picture }));
+    }
+    pictures.sort_by(|a, b| (a.class, &a.path).cmp(&(b.class, &b.path)));
+    Ok(pictures)
+}
+
+/// The folder itself, or the one that it wraps, what is in it, and the files that lie beside that.
+fn unwrapped(folder: &Path) -> Result<(PathBuf, Entries, Vec<PathBuf>)> {
+    let (mut root, mut entries, mut files) = (folder.to_owned(), Entries::of(folder)?, Vec::new());
     for _ in 0..WRAPPERS {
-        let entries = Entries::of(&root)?;
-        let [only] = &entries.folders[..] else { return Ok((root, entries)) };
+        let [only] = &entries.folders[..] else { break };
         let inside = Entries::of(only)?;
-        let is_wrapper = !inside.folders.is_empty() && !inside.files.iter().any(|path| is_picture(path));
-        let is_part = part_of_folder(only) == Some(0);
-        if !is_wrapper || is_part {
-            return Ok((root, entries));
+        if inside.folders.is_empty() || inside.has_pictures() || part_of_folder(only) == Some(0) {
+            break;
         }
         root.clone_from(only);
+        files.append(&mut entries.files);
+        entries = inside;
     }
-    let entries = Entries::of(&root)?;
-    Ok((root, entries))
+    files.append(&mut entries.files);
+    Ok((root, entries, files))
 }
 
 /// The folders of the parts, if that is what these are: one is for training, or each is for something.
 fn parts(folders: &[PathBuf]) -> Result<Option<[Option<PathBuf>; 3]>> {
     let mut parts = [None, None, None];
-    let mut count = 0;
-    for folder in folders {
+    let (named, others): (Vec<&PathBuf>, Vec<_>) = folders.iter().partition(|path| part_of_folder(path).is_some());
+    // Beside a bus and a car, a train is a class.
+    if !others.is_empty() && named.iter().any(|folder| is_class(folder)) {
+        return Ok(None);
+    }
+    for folder in named {
         let Some(part) = part_of_folder(folder) else { continue };
-        count += 1;
         if let Some(other) = parts[part].replace(folder.clone()) {
             let (other, folder, what) = (other.display(), folder.display(), PARTS[part]);
             return Err(Error::Data(format!(
@@ -234,7 +175,7 @@ fn parts(folders: &[PathBuf]) -> Result<Option<[Option<PathBuf>; 3]>> {
             )));
         }
     }
-    if let ([None, _, Some(test)], true) = (&parts, count == folders.len()) {
+    if let ([None, _, Some(test)], true) = (&parts, others.is_empty()) {
         return Err(Error::Data(format!(
             "{}: there are test pictures, but none to learn from: put them into a folder train beside it",
             test.display()
@@ -243,102 +184,21 @@ fn parts(folders: &[PathBuf]) -> Result<Option<[Option<PathBuf>; 3]>> {
     Ok(parts[0].is_some().then_some(parts))
 }
 
+/// Whether a folder holds pictures and no folders.
+fn is_class(folder: &Path) -> bool {
+    Entries::of(folder).is_ok_and(|inside| inside.folders.is_empty() && inside.has_pictures())
+}
+
 /// The part that a folder's whole name stands for.
 fn part_of_folder(folder: &Path) -> Option<usize> {
     let name = folder.file_name()?.to_str()?;
     if name.chars().all(char::is_alphabetic) { part_of(name) } else { None }
 }
 
-fn contents(folders: &[PathBuf]) -> Result<BTreeMap<String, Content>> {
-    let content = |folder: &PathBuf| {
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok((name, Content::of(folder, 0)?))
-    };
-    folders.iter().map(content).collect()
-}
-
-impl Content {
-    fn of(folder: &Path, depth: usize) -> Result<Self> {
-        let Entries { folders, files } = Entries::of(folder)?;
-        let mut content = Self::default();
-        for path in files {
-            match fs::metadata(&path) {
-                Ok(metadata) if has_suffix_of_picture(&path) || is_picture(&path) => {
-                    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-                    let modified = modified.map_or(0, |time| time.as_nanos());
-                    content.pictures.push(Picture { path, class: 0, size: metadata.len(), modified });
-                }
-                // A link that leads nowhere has the name of a picture.
-                Err(_) if has_suffix_of_picture(&path) => {
-                    content.pictures.push(Picture { path, class: 0, size: 0, modified: 0 });
-                }
-                _ => content.others.push(path),
-            }
-        }
-        if depth < DEPTH {
-            for folder in folders {
-                let inside = Self::of(&folder, depth + 1)?;
-                content.pictures.extend(inside.pictures);
-                content.others.extend(inside.others);
-            }
-        }
-        Ok(content)
-    }
-}
-
-impl Entries {
-    fn of(folder: &Path) -> Result<Self> {
-        let read = || Error::io("read the folder", folder);
-        let mut entries = Self::default();
-        for entry in fs::read_dir(folder).map_err(read())? {
-            let entry = entry.map_err(read())?;
-            let path = entry.path();
-            if is_left_behind(&path) {
-                continue;
-            }
-            let kind = entry.file_type().map_err(read())?;
-            // A link counts as what it leads to.
-            if kind.is_dir() || kind.is_symlink() && path.is_dir() {
-                entries.folders.push(path);
-            } else {
-                entries.files.push(path);
-            }
-        }
-        entries.folders.sort();
-        entries.files.sort();
-        Ok(entries)
-    }
-}
-
-/// What is said of a folder without classes.
-fn nothing(root: &Path, loose: &[PathBuf], rest: &Rest) -> Error {
-    let shown = root.display();
-    let forms = format!(
-        "a folder of pictures ({READABLE}) for each class; or IDX files as MNIST's (train-images-idx3-ubyte, …), a CSV table of \
-         labels and pixels, or arrays of NumPy's (npz)"
-    );
-    Error::Data(if loose.is_empty() {
-        let there = match rest.others.len() + rest.empty.len() {
-            0 => "it is empty".to_owned(),
-            _ => format!(
-                "it holds {} and {} without pictures",
-                counted(rest.others.len(), "other file"),
-                counted(rest.empty.len(), "folder")
-            ),
-        };
-        format!("{shown}: there is no data set in it: {there}. data.folder takes {forms}")
-    } else {
-        format!(
-            "{shown}: {} {} in one folder, so that their classes are unknown: make a folder for each class, named after it, and \
-             move its pictures there",
-            counted(loose.len(), "picture"),
-            if loose.len() == 1 { "is" } else { "are all" },
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A folder with these files.
@@ -391,8 +251,34 @@ mod tests {
         1 picture outside of the classes' folders is left out: DIR/set/extra/a/7.png
         1 file that is no picture is passed over: DIR/set/readme.txt
         ");
-        // Without a folder for training, these are classes.
+        // Without a folder for training, these are classes; and a train is one, too.
         assert_eq!(counts(&["test/1.png", "best/1.png"]).0, ["best", "test"]);
+        assert_eq!(counts(&["train/1.png", "bus/1.png"]).0, ["bus", "train"]);
+        // Beside what is wrapped, nothing is lost.
+        let (classes, _, problems) = counts(&["set/a/1.png", "set/b/1.png", "c.png", "d.png"]);
+        assert_eq!(classes, ["a", "b"]);
+        insta::assert_snapshot!(problems.join("\n"), @"2 pictures outside of the classes' folders are left out: DIR/c.png, DIR/d.png");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_back_are_not_followed_and_names_that_are_no_text_are_told() {
+        use std::os::unix::{ffi::OsStrExt, fs::symlink};
+
+        let folder = folder(&["data/a/1.png", "data/b/1.png", "other/2.png"]);
+        let data = folder.path().join("data");
+        for (target, link) in
+            [("..", "a/up"), ("../../data/b", "b/itself"), ("../../other", "a/elsewhere"), ("nowhere", "a/3.png")]
+        {
+            symlink(target, data.join(link)).unwrap();
+        }
+        let tree = Tree::of(&data).unwrap();
+        assert_eq!(tree.parts[0].as_ref().map(Vec::len), Some(4));
+        let problem = tree.problems[0].text.replace(data.to_str().unwrap(), "DIR");
+        insta::assert_snapshot!(problem, @"2 files that are no picture are passed over: DIR/a/up, DIR/b/itself");
+        fs::rename(data.join("a"), data.join(std::ffi::OsStr::from_bytes(b"\xff"))).unwrap();
+        let error = Tree::of(&data).unwrap_err().to_string();
+        assert!(error.ends_with("the name of this folder is not UTF-8 text: rename it"), "{error}");
     }
 
     #[test]
@@ -404,7 +290,7 @@ mod tests {
         insta::assert_snapshot!(complaint(&["a.png", "b.jpg"]), @"DIR: 2 pictures are all in one folder, so that their classes are unknown: make a folder for each class, named after it, and move its pictures there");
         insta::assert_snapshot!(complaint(&["train/a.png", "train/b.jpg"]), @"DIR: 2 pictures are all in one folder, so that their classes are unknown: make a folder for each class, named after it, and move its pictures there");
         insta::assert_snapshot!(complaint(&[]), @"DIR: there is no data set in it: it is empty. data.folder takes a folder of pictures (PNG, JPEG, TIFF, WebP, BMP, GIF and PNM) for each class; or IDX files as MNIST's (train-images-idx3-ubyte, …), a CSV table of labels and pixels, or arrays of NumPy's (npz)");
-        insta::assert_snapshot!(complaint(&["a/notes.txt", "b.txt"]), @"DIR: there is no data set in it: it holds 2 other files and 1 folder without pictures. data.folder takes a folder of pictures (PNG, JPEG, TIFF, WebP, BMP, GIF and PNM) for each class; or IDX files as MNIST's (train-images-idx3-ubyte, …), a CSV table of labels and pixels, or arrays of NumPy's (npz)");
+        insta::assert_snapshot!(complaint(&["a/notes.txt", "b.txt"]), @"DIR: there is no data set in it: it holds 2 other files: DIR/a/notes.txt, DIR/b.txt. data.folder takes a folder of pictures (PNG, JPEG, TIFF, WebP, BMP, GIF and PNM) for each class; or IDX files as MNIST's (train-images-idx3-ubyte, …), a CSV table of labels and pixels, or arrays of NumPy's (npz)");
         insta::assert_snapshot!(complaint(&["cat/a.png", "cat/b.png"]), @"DIR: only one folder has pictures in it, cat; each class needs one, and a net at least 2 classes");
         insta::assert_snapshot!(complaint(&["train/cat/a.png", "train/dog/b.png", "test/cow/b.png"]), @"DIR: the class cow has 1 picture to test, but none to learn from: add a folder cow to the training pictures, or remove this one");
         insta::assert_snapshot!(complaint(&["test/cat/a.png", "val/dog/b.png"]), @"DIR/test: there are test pictures, but none to learn from: put them into a folder train beside it");

@@ -4,10 +4,12 @@ use std::fs;
 
 use serde_json::json;
 
+use lenet::{config::Frame, data::Splits};
+
 use super::client::{RAW, Server, ask};
 use crate::{
     browser::{chromium, look},
-    common::{arg, run, splits},
+    common::{arg, run, smoke, splits},
 };
 
 #[test]
@@ -30,6 +32,18 @@ fn corrections_are_saved_to_train_on() {
     }
     assert_eq!((send("7", &image[1..]).status, send("7", &[0; 785]).status), (422, 422));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    // Training reads them, as the net saw them.
+    let images: Vec<_> = (10..18).map(|i| *splits().test.image(i)).collect();
+    for (i, image) in images.iter().enumerate() {
+        assert_eq!(send(if i % 2 == 0 { "7" } else { "9" }, image).status, 201);
+    }
+    let mut config = smoke(&["data.train=0", "data.validation=0.2"]);
+    config.data.folder = folder.path().into();
+    let read = Splits::load(&config).unwrap();
+    assert_eq!((read.train.classes(), read.source.found.frame), (&["7", "9"].map(String::from)[..], Frame::Digit));
+    let all = read.all_or_test();
+    let known = |i: usize| all.image(i) == image || images.contains(all.image(i));
+    assert!(all.len() == 9 && (0..9).all(known));
     // What goes wrong with the folder is not told to strangers.
     fs::remove_dir_all(folder.path().join("7")).unwrap();
     fs::write(folder.path().join("7"), "").unwrap();
