@@ -137,6 +137,11 @@ fn parse(name: &str) -> std::result::Result<(&'static Backend, usize), String> {
         .map_err(|_| format!("\"{name}\": after the colon comes the device's index, such as {base}:0"))
 }
 
+/// The name of a device's backend: `cuda` for `cuda:1`.
+pub(crate) fn base_name(name: &str) -> &str {
+    name.split_once(':').map_or(name, |(base, _)| base)
+}
+
 /// Checks the name of a backend, not whether it is compiled in or has a device.
 pub(crate) fn check_name(name: &str) -> std::result::Result<(), String> {
     if name == AUTO { Ok(()) } else { parse(name).map(drop) }

@@ -26,6 +26,8 @@ pub const CLASSES: RangeInclusive<usize> = 2..=256;
 pub struct Config {
     /// Where to compute: a name that `lenet backends` lists, optionally with a device index as in `cuda:1`, or `auto`.
     pub backend: String,
+    /// The devices that share each mini-batch, such as `["cuda:0", "cuda:1"]`; empty for the one of `backend`.
+    pub devices: Vec<String>,
     /// The random seed of the parameters, the validation split and the order of the images.
     pub seed: u64,
     /// Which operators compute the net.
@@ -50,6 +52,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             backend: "flex".into(),
+            devices: Vec::new(),
             seed: 1,
             operators: Operators::Fused,
             data: DataConfig::default(),
@@ -361,6 +364,12 @@ impl Config {
         source::parse(text, path, overrides)
     }
 
+    /// The name of the device that the net is on: the first of `devices`, or else `backend`.
+    #[must_use]
+    pub fn main_device(&self) -> &str {
+        self.devices.first().unwrap_or(&self.backend)
+    }
+
     /// The config as TOML with every key written out; reading that back gives the same config.
     ///
     /// # Errors
@@ -447,13 +456,14 @@ impl Config {
 
     /// The first value that is out of range.
     fn fault(&self) -> Option<Fault> {
-        let Self { data, augmentation, training, optimizer, schedule, loss, .. } = self;
+        let Self { devices, data, augmentation, training, optimizer, schedule, loss, .. } = self;
         let above_0 = |value: f64| value > 0.0 && value.is_finite();
         let from_0 = |value: f64| value >= 0.0 && value.is_finite();
         let fraction = |value: f64| (0.0..=1.0).contains(&value);
         let below_1 = |value: f64| (0.0..1.0).contains(&value);
         let checks = [
             ("backend", backend::check_name(&self.backend).err()),
+            ("devices", fault_of_devices(devices)),
             ("data.classes", fault_of_names(&data.classes)),
             ("data.negatives", unless(fraction(data.negatives), "is a fraction of the mini-batch: 0 to 1")),
             (
@@ -467,9 +477,17 @@ impl Config {
                     "cannot be set together with data.negatives, whose images have no class",
                 ),
             ),
+            ("data.negatives", unless(data.negatives == 0.0 || devices.len() < 2, "needs a single device")),
             ("training.epochs", out_of(1..=MAX_EPOCHS, training.epochs)),
             ("training.patience", out_of(0..=MAX_EPOCHS, training.patience)),
             ("training.batch_size", out_of(1..=MAX_BATCH_SIZE, training.batch_size)),
+            (
+                "training.batch_size",
+                unless(
+                    training.batch_size >= devices.len(),
+                    "must be at least 1 for each of the devices that share it",
+                ),
+            ),
             (
                 "training.patience",
                 unless(
@@ -514,6 +532,16 @@ pub(crate) fn fault_of_names(names: &[String]) -> Option<String> {
     }
     let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
     twice.map(|(_, name)| format!("has the name {name:?} twice"))
+}
+
+/// What is wrong with the names of devices, if there are any.
+fn fault_of_devices(names: &[String]) -> Option<String> {
+    names.iter().find_map(|name| match name.as_str() {
+        backend::AUTO => {
+            Some(format!("has \"{name}\"; name each device, such as \"cuda:0\", as `lenet backends` lists them"))
+        }
+        name => backend::check_name(name).err(),
+    })
 }
 
 /// What is wrong with a number, if it is out of range.

@@ -13,6 +13,7 @@
 //! - `fused`: the net, the loss and the optimizer's step as one operator each, for the CPU; over the crate
 //!   [`lenet_kernels`].
 //! - [`model`]: the net as a Burn module.
+//! - [`devices`]: the devices of a run, and what each gets of a mini-batch.
 //! - [`evaluation`]: loss, accuracy, confusion, calibration and misses of a net on labelled images.
 //! - [`report`]: what a run measured, as in `report.json`.
 //! - [`card`]: what a record says about itself.
@@ -45,6 +46,7 @@ pub mod card;
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod devices;
 mod error;
 pub mod evaluation;
 pub mod export;

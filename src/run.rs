@@ -11,10 +11,11 @@ use image::DynamicImage;
 use crate::{
     Error, Result,
     artifacts::{Existing, RunDir},
-    backend::{self, AUTO, FoundDevice, is_host, select},
+    backend::{self, AUTO, is_host},
     card::Card,
     config::{Config, Scale},
     data::{ImageSet, Inspection, Splits},
+    devices::Devices,
     evaluation::{dead_units, evaluate},
     inference::Trained,
     model::LeNet5,
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// The settings that may change when a run is resumed.
-const CHANGEABLE: [&str; 4] = ["backend", "training.epochs", "training.patience", "logging.tensorboard"];
+const CHANGEABLE: [&str; 5] = ["backend", "devices", "training.epochs", "training.patience", "logging.tensorboard"];
 
 /// Trains and tests a net as the config says, and writes everything into a run's folder.
 ///
@@ -51,11 +52,12 @@ pub fn train(
 ) -> Result<Report> {
     config.validate()?;
     let config = &config.with_absolute_folder();
-    let FoundDevice { name, hardware, device } = select(&config.backend)?;
-    if config.backend == AUTO && progress != Progress::None {
+    let devices = Devices::select(config)?;
+    let (name, hardware, device) = (devices.names(), devices.hardware(), devices.main());
+    if config.main_device() == AUTO && progress != Progress::None {
         say(format!("using backend {name} on {hardware}"));
     }
-    if config.data.negatives > 0.0 && !is_host(&device) {
+    if config.data.negatives > 0.0 && !is_host(device) {
         return Err(Error::Config(format!(
             "data.negatives needs a CPU backend, such as flex, but the backend is {name}"
         )));
@@ -89,7 +91,7 @@ pub fn train(
     let config = &settled(config, &splits);
     let classes = config.data.classes.len();
     let done = match &earlier {
-        Some(earlier) => last_complete_epoch(&run, earlier, config.training.epochs, classes, &device)?,
+        Some(earlier) => last_complete_epoch(&run, earlier, config.training.epochs, classes, device)?,
         None => 0,
     };
     // Before the folder's run is removed: it may be the one to begin with.
@@ -120,10 +122,9 @@ pub fn train(
     let mut report = if finished {
         report
     } else {
+        let learning = || learn(config, &splits, &devices, &run, Start { report, net }, progress, interrupter);
         // On a thread of the pool: any other thread would sleep during each step and have to be woken.
-        let learned = threads::run(&device, || {
-            learn(config, &splits, &device, &run, Start { report, net }, progress, interrupter)
-        });
+        let learned = if devices.share_the_pool() { learning() } else { threads::run(device, learning) };
         if let Err(Error::Diverged { .. }) = learned {
             write_page(&run, &splits.test, progress);
         }
@@ -134,18 +135,18 @@ pub fn train(
     if let Some(best) = report.best_epoch {
         let path = run.checkpoint(best);
         let record = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let net = LeNet5::from_record(record.clone(), &path, &device)?.with_operators(config.operators);
-        report.test = Some(evaluate(&net, &splits.test, &device)?);
+        let net = LeNet5::from_record(record.clone(), &path, device)?.with_operators(config.operators);
+        report.test = Some(evaluate(&net, &splits.test, device)?);
         // Layer by layer, for which `flex` is the fastest of the CPU's backends.
         report.dead_units = Some(match backend::host() {
-            Some(flex) if is_host(&device) && flex != device => {
+            Some(flex) if is_host(device) && flex != *device => {
                 dead_units(&LeNet5::load(&path, &flex)?, &splits.test, &flex)?
             }
-            _ => dead_units(&net, &splits.test, &device)?,
+            _ => dead_units(&net, &splits.test, device)?,
         });
         if config.data.negatives > 0.0 {
             let digits = if splits.valid.is_empty() { &splits.train } else { &splits.valid };
-            let reader = |picture: &DynamicImage| read(&net, config.data.scale, &device, picture);
+            let reader = |picture: &DynamicImage| read(&net, config.data.scale, device, picture);
             report.thresholds = Some(Thresholds::choose(reader, digits, config.seed)?);
         }
         report.model_sha256 = Some(run.write_model(record, &Card::new(config, &report)?)?);
@@ -178,7 +179,7 @@ fn beginning(config: &Config) -> Result<Option<(LeNet5, Source)>> {
     if from == Path::new("") {
         return Ok(None);
     }
-    let Trained { net, card, model_sha256, .. } = Trained::load(from, Some(&config.backend))?;
+    let Trained { net, card, model_sha256, .. } = Trained::load(from, Some(config.main_device()))?;
     let shown = from.display();
     if card.scale != data.scale {
         let [its, ours] = [card.scale, data.scale].map(Scale::name);

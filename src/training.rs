@@ -15,9 +15,8 @@ use std::sync::Arc;
 
 use burn::{
     module::Module,
-    tensor::Device,
     train::{
-        EarlyStoppingStrategy, Interrupter, Learner, SupervisedTraining, TrainingStrategy,
+        EarlyStoppingStrategy, Interrupter, Learner, SupervisedTraining, TrainingError, TrainingStrategy,
         checkpoint::{CheckpointingAction, CheckpointingStrategy},
         metric::{LearningRateMetric, store::EventStoreClient},
     },
@@ -43,6 +42,7 @@ use crate::{
     backend::is_host,
     config::{ClassWeights, Config, Schedule},
     data::{Augmentation, BatchLoader, ImageSet, Splits},
+    devices::Devices,
     model::{LeNet5, LeNet5Config},
     negatives::negatives,
     panics,
@@ -68,12 +68,13 @@ pub(crate) struct Start {
 pub(crate) fn learn(
     config: &Config,
     splits: &Splits,
-    device: &Device,
+    devices: &Devices,
     run: &Arc<RunDir>,
     Start { report, net }: Start,
     progress: Progress,
     interrupter: &Interrupter,
 ) -> Result<Report> {
+    let device = devices.main();
     let training_device = device.clone().autodiff();
     let done = report.epochs.len();
     let batch_size = config.training.batch_size;
@@ -104,7 +105,7 @@ pub(crate) fn learn(
         interrupter.clone(),
         totals.clone(),
     );
-    let mut training = SupervisedTraining::new(run.path(), Arc::new(train), Arc::new(valid))
+    let mut training = SupervisedTraining::new(run.path(), devices.loader(train)?, Arc::new(valid))
         .metric_train_numeric(MeanOverImages::new(Metric::Loss, in_train))
         .metric_train_numeric(MeanOverImages::new(Metric::Accuracy, in_train))
         .metric_valid_numeric(MeanOverImages::new(Metric::Loss, in_valid))
@@ -117,9 +118,8 @@ pub(crate) fn learn(
         .renderer(Box::new(recorder))
         .with_interrupter(interrupter.clone())
         .num_epochs(config.training.epochs);
-    if is_host(device) {
-        training =
-            training.with_training_strategy(TrainingStrategy::Custom(Arc::new(OnHost { device: training_device })));
+    if let Some(strategy) = strategy(devices) {
+        training = training.with_training_strategy(strategy);
     }
     if config.training.patience > 0 {
         training = training.early_stopping(Patience { state: state.clone(), epochs: config.training.patience });
@@ -135,11 +135,13 @@ pub(crate) fn learn(
     let report = state.report.clone();
     let failure = match outcome {
         Err(message) => Some(panicked(&message)),
-        Ok(result) => state
-            .failure
-            .take()
-            .or_else(|| result.error.map(|e| Error::Training(e.to_string())))
-            .or_else(|| state.stopped.take().map(|why| interrupted(&why, run))),
+        Ok(result) => match result.error.as_deref() {
+            Some(TrainingError::Workers(failures)) => Some(devices.failed(failures)),
+            _ => None,
+        }
+        .or_else(|| state.failure.take())
+        .or_else(|| result.error.map(|e| Error::Training(e.to_string())))
+        .or_else(|| state.stopped.take().map(|why| interrupted(&why, run))),
     };
     let Some(failure) = failure else { return Ok(report) };
     let status = match failure {
@@ -161,6 +163,18 @@ fn class_weights(weights: ClassWeights, train: &ImageSet) -> Vec<f32> {
     (0..train.len()).for_each(|i| counts[usize::from(train.label(i))] += 1);
     let there = counts.iter().filter(|count| **count > 0).count();
     counts.iter().map(|count| train.len() as f32 / (there * count).max(1) as f32).collect()
+}
+
+/// How the learner goes through the epochs; `None` for its own way on one device.
+fn strategy(devices: &Devices) -> Option<TrainingStrategy<LeNet5>> {
+    let device = devices.main();
+    match devices.strategy() {
+        Some(several) => Some(several.into()),
+        None if is_host(device) => {
+            Some(TrainingStrategy::Custom(Arc::new(OnHost { device: device.clone().autodiff() })))
+        }
+        None => None,
+    }
 }
 
 fn interrupted(why: &str, run: &RunDir) -> Error {

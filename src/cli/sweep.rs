@@ -33,8 +33,8 @@ pub(super) struct SweepArgs {
     /// The folder for all runs [default: artifacts/ followed by the config's name and -sweep]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Train so many runs at once, each with its share of the cores [default: as many as there are cores, or 1 on a GPU
-    /// or with --progress]
+    /// Train so many runs at once, each with its share of the cores [default: as many as there are cores, or 1 on a GPU,
+    /// on several devices or with --progress]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// How to show each run's progress
@@ -77,9 +77,10 @@ impl SweepArgs {
             Some(jobs) => Ok(jobs),
             None if self.progress != Progress::None => Ok(one),
             None => {
-                let device = select(&Config::load(&self.config, &self.overrides)?.backend)?.device;
+                let config = Config::load(&self.config, &self.overrides)?;
+                let device = select(config.main_device())?.device;
                 let cores = NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(one);
-                Ok(if is_host(&device) { cores } else { one })
+                Ok(if is_host(&device) && config.devices.len() < 2 { cores } else { one })
             }
         }
     }

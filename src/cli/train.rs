@@ -25,9 +25,12 @@ pub(super) struct TrainArgs {
     /// Set a value of the config, such as optimizer.learning_rate=0.1; can be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// Short for --set backend=NAME
-    #[arg(long, value_name = "NAME")]
+    /// Train on one device: short for --set backend=NAME --set devices=[]
+    #[arg(long, value_name = "NAME", conflicts_with = "devices")]
     backend: Option<String>,
+    /// Train on several devices, such as cuda:0,cuda:1, that share each mini-batch: short for --set devices=[…]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', overrides_with = "devices")]
+    devices: Vec<String>,
     /// Short for --set data.folder=DIR; with --resume, where the run's images are now
     #[arg(long, value_name = "DIR", overrides_with = "data")]
     data: Option<PathBuf>,
@@ -53,10 +56,15 @@ pub(super) struct TrainArgs {
 
 impl TrainArgs {
     pub(super) fn run(self) -> Result<()> {
-        let short =
-            [self.backend.map(|name| format!("backend={name}")), self.from.map(|run| format!("training.from={run}"))];
-        let overrides: Vec<String> = self.overrides.into_iter().chain(short.into_iter().flatten()).collect();
+        let backend = self.backend.map(|name| [format!("backend={name}"), "devices=[]".to_owned()]);
+        let from = self.from.map(|run| format!("training.from={run}"));
+        let overrides: Vec<String> =
+            self.overrides.into_iter().chain(backend.into_iter().flatten()).chain(from).collect();
         let mut config = Config::load(&self.config, &overrides)?;
+        if !self.devices.is_empty() {
+            config.devices = self.devices;
+            config.validate()?;
+        }
         if let Some(data) = self.data {
             config.data.folder = data;
         }

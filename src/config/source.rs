@@ -82,7 +82,7 @@ fn plain(message: &str) -> String {
         .replace("expected usize", "expected a whole number from 0")
         .replace("expected u64", "expected a whole number from 0")
         .replace("expected f64", "expected a number")
-        .replace("expected a sequence", "expected a list such as [\"cat\", \"dog\"]")
+        .replace("expected a sequence", "expected a list such as [\"one\", \"two\"]")
 }
 
 pub(super) fn differences(ours: &Config, theirs: &Config) -> Result<Vec<(String, String)>> {

@@ -54,6 +54,8 @@ pub struct Batch {
     pub images: Tensor<4>,
     /// `[batch]`: the index of each image's class, or [`NO_CLASS`].
     pub targets: Tensor<1, Int>,
+    /// The fraction of the images of its training step that these are: 1 unless several devices share them.
+    pub share: f64,
 }
 
 /// Images as the net takes them: scaled, and with a margin of background around the 28x28 pixels.
@@ -111,7 +113,24 @@ pub struct BatchLoader {
     augmentation: Option<Arc<Augmentation>>,
     negatives: Option<Arc<Negatives>>,
     epoch: AtomicUsize,
+    part: Part,
     device: Device,
+}
+
+/// A part of each mini-batch: the one with an index, of so many that are equal up to an image.
+#[derive(Clone, Copy)]
+struct Part {
+    index: usize,
+    of: usize,
+}
+
+impl Part {
+    const WHOLE: Self = Self { index: 0, of: 1 };
+
+    fn range(self, whole: &Range<usize>) -> Range<usize> {
+        let bound = |index| whole.start + whole.len() * index / self.of;
+        bound(self.index)..bound(self.index + 1)
+    }
 }
 
 /// Images without a class, and how many to add to a mini-batch, as a fraction of its size.
@@ -126,7 +145,8 @@ impl BatchLoader {
     #[must_use]
     pub fn new(set: ImageSet, batch_size: usize, device: Device) -> Self {
         let batch_size = batch_size.max(1);
-        Self { set, batch_size, shuffle: None, augmentation: None, negatives: None, epoch: AtomicUsize::new(1), device }
+        let (epoch, part) = (AtomicUsize::new(1), Part::WHOLE);
+        Self { set, batch_size, shuffle: None, augmentation: None, negatives: None, epoch, part, device }
     }
 
     /// The same loader with images of no class behind those of each mini-batch, as a fraction of its size, in a random order
@@ -148,10 +168,24 @@ impl BatchLoader {
         Self { shuffle: Some(seed), epoch: AtomicUsize::new(first), ..self }
     }
 
+    /// A loader of a part of each mini-batch: the one with an index, of so many that are equal up to an image.
+    pub(crate) fn part(&self, index: usize, of: usize) -> Self {
+        Self { part: Part { index, of }, ..self.with(self.set.clone(), self.device.clone()) }
+    }
+
     fn with(&self, set: ImageSet, device: Device) -> Self {
         let epoch = AtomicUsize::new(self.epoch.load(Ordering::Relaxed));
         let (augmentation, negatives) = (self.augmentation.clone(), self.negatives.clone());
-        Self { set, batch_size: self.batch_size, shuffle: self.shuffle, augmentation, negatives, epoch, device }
+        Self {
+            set,
+            batch_size: self.batch_size,
+            shuffle: self.shuffle,
+            augmentation,
+            negatives,
+            epoch,
+            part: self.part,
+            device,
+        }
     }
 }
 
@@ -165,8 +199,8 @@ impl DataLoader<Batch> for BatchLoader {
         };
         let (augmentation, negatives) = (self.augmentation.clone(), self.negatives.clone());
         let making = Making { set, augmentation, negatives, epoch };
-        let (batch_size, device) = (self.batch_size, &self.device);
-        Box::new(BatchIterator { making: Arc::new(making), batch_size, device, done: 0, next: None })
+        let (batch_size, part, device) = (self.batch_size, self.part, &self.device);
+        Box::new(BatchIterator { making: Arc::new(making), batch_size, part, device, done: 0, next: None })
     }
 
     fn num_items(&self) -> usize {
@@ -185,8 +219,9 @@ impl DataLoader<Batch> for BatchLoader {
 struct BatchIterator<'a> {
     making: Arc<Making>,
     batch_size: usize,
+    part: Part,
     device: &'a Device,
-    /// Images that were handed out.
+    /// Images of the mini-batches that were handed out.
     done: usize,
     /// The next batch, if it is being prepared.
     next: Option<Arc<Prepared>>,
@@ -275,9 +310,14 @@ impl Prepared {
 }
 
 impl BatchIterator<'_> {
+    /// The images of the mini-batch after those that were handed out, in all its parts.
+    fn whole(&self) -> Range<usize> {
+        self.done..(self.done + self.batch_size).min(self.making.set.len())
+    }
+
     /// The batch after those that were handed out, not made yet.
     fn following(&self) -> Option<Arc<Prepared>> {
-        let range = self.done..(self.done + self.batch_size).min(self.making.set.len());
+        let range = self.part.range(&self.whole());
         let (making, progress) = (self.making.clone(), Mutex::new(Preparation::Open));
         (!range.is_empty()).then(|| Arc::new(Prepared { making, range, progress }))
     }
@@ -289,7 +329,9 @@ impl Iterator for BatchIterator<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.next.take().or_else(|| self.following())?;
         let (pixels, labels) = batch.take();
-        self.done = batch.range.end;
+        let whole = self.whole();
+        let share = batch.range.len() as f64 / whole.len() as f64;
+        self.done = whole.end;
         self.next = self.following();
         // Only a thread of a pool of several can count on an idle one.
         if let (Some(next), Some(_), 2..) =
@@ -298,12 +340,13 @@ impl Iterator for BatchIterator<'_> {
             rayon::spawn(move || next.prepare());
         }
         let targets = Tensor::from_data(&labels[..], self.device);
-        Some(Ok(Batch { images: tensor_of(pixels, self.device), targets }))
+        Some(Ok(Batch { images: tensor_of(pixels, self.device), targets, share }))
     }
 }
 
 impl DataLoaderIterator<Batch> for BatchIterator<'_> {
     fn progress(&self) -> Progress {
-        Progress::new(self.done, self.making.set.len(), Some("images".into()))
+        // Burn adds up the parts.
+        Progress::new(self.done / self.part.of, self.making.set.len() / self.part.of, Some("images".into()))
     }
 }

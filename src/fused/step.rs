@@ -228,7 +228,7 @@ mod tests {
         let labels: Vec<usize> = (0..9).map(|image| image * 7 % classes).collect();
         let indices: Vec<i32> = labels.iter().map(|label| i32::try_from(*label).unwrap()).collect();
         let images = Tensor::from_data(TensorData::new(pixels, [9, 1, 32, 32]), device);
-        (Batch { images, targets: Tensor::from_data(&indices[..], device) }, labels)
+        (Batch { images, targets: Tensor::from_data(&indices[..], device), share: 1.0 }, labels)
     }
 
     /// The gradient of each parameter.

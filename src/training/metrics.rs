@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::{
-    tensor::{Tensor, TensorReadError},
+    tensor::{Tensor, TensorReadError, kind::Basic},
     train::metric::{
         Metric as BurnMetric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
         SerializedEntry,
@@ -53,10 +53,16 @@ fn loss_sum(outputs: &[BatchOutput]) -> Result<f64, TensorReadError> {
         }
     }
     if !losses.is_empty() {
-        let losses = Tensor::cat(losses, 0).try_into_data()?;
+        let losses = on_one_device(losses).try_into_data()?;
         sum += losses.iter::<f64>().zip(sizes).map(|(loss, size)| loss * size).sum::<f64>();
     }
     Ok(sum)
+}
+
+/// The tensors as one, on the device of the first.
+fn on_one_device<const D: usize, K: Basic>(tensors: Vec<Tensor<D, K>>) -> Tensor<D, K> {
+    let device = tensors.first().map(Tensor::device).unwrap_or_default();
+    Tensor::cat(tensors.into_iter().map(|tensor| tensor.to_device(&device)).collect(), 0)
 }
 
 /// How many images are classified correctly.
@@ -73,8 +79,8 @@ fn correct(outputs: &[BatchOutput]) -> Result<usize, TensorReadError> {
         }
     }
     if !logits.is_empty() {
-        let predicted = Tensor::cat(logits, 0).argmax(1).flatten::<1>(0, 1);
-        let equal = predicted.equal(Tensor::cat(targets, 0)).int().sum();
+        let predicted = on_one_device(logits).argmax(1).flatten::<1>(0, 1);
+        let equal = predicted.equal(on_one_device(targets)).int().sum();
         sum += equal.try_into_scalar::<u32>()? as usize;
     }
     Ok(sum)

@@ -91,13 +91,15 @@ impl LeNet5 {
     }
 
     /// The gradients of a mini-batch and its metrics by the fused operator, if it applies.
+    #[expect(clippy::cast_possible_truncation, reason = "a fraction between 0 and 1")]
     fn fused(&self, batch: &Batch) -> Option<(GradientsParams, BatchOutput)> {
         if self.operators != Operators::Fused || !is_host(&batch.images.device()) {
             return None;
         }
         let labels = labels(&batch.targets)?;
         let share = match self.loss.reduction {
-            Reduction::Mean => 1.0 / labels.len() as f32,
+            // The gradients of devices that share a mini-batch are added up.
+            Reduction::Mean => batch.share as f32 / labels.len() as f32,
             Reduction::Sum => 1.0,
         };
         let targets = Targets::new(&labels, self.classes(), self.smoothing())?.weighted(&labels, &self.class_weights);
@@ -120,7 +122,7 @@ impl LeNet5 {
 
     /// The mean cross-entropy of a mini-batch, in which each class counts by its weight, and its metrics, by Burn's operators.
     fn classify(&self, batch: Batch, class_weights: &[f32]) -> (Tensor<1>, BatchOutput) {
-        let Batch { images, targets } = batch;
+        let Batch { images, targets, .. } = batch;
         let logits = self.forward(images);
         let loss = composed(&logits, &targets, self.smoothing(), class_weights);
         let labels = if is_host(&logits.device()) { labels(&targets) } else { None };
@@ -176,9 +178,11 @@ impl TrainStep for LeNet5 {
         if let Some((grads, output)) = self.fused(&batch) {
             return TrainOutput { grads, item: BatchOutputs(vec![output]) };
         }
-        let count = batch.targets.dims()[0];
+        let (count, share) = (batch.targets.dims()[0], batch.share);
         let (loss, output) = self.classify(batch, &self.class_weights);
         let gradients = match self.loss.reduction {
+            // The gradients of devices that share a mini-batch are added up.
+            Reduction::Mean if share < 1.0 => loss.mul_scalar(share).backward(),
             Reduction::Mean => loss.backward(),
             Reduction::Sum => loss.mul_scalar(count as f64).backward(),
         };

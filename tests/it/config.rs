@@ -65,7 +65,7 @@ fn overrides_apply_in_their_order_and_need_no_quotes() {
 #[test]
 fn wrong_files_are_refused_with_line_and_caret() {
     assert_snapshot!(complaint("seed = 1\n\n[trainig]\nepochs = 3\n", &[]), @"
-    test.toml:3:2: unknown key `trainig`, expected one of `backend`, `seed`, `operators`, `data`, `augmentation`, `training`, `optimizer`, `schedule`, `loss`, `logging`
+    test.toml:3:2: unknown key `trainig`, expected one of `backend`, `devices`, `seed`, `operators`, `data`, `augmentation`, `training`, `optimizer`, `schedule`, `loss`, `logging`
       |
     3 | [trainig]
       |  ^^^^^^^
@@ -123,7 +123,7 @@ fn wrong_files_are_refused_with_line_and_caret() {
 #[test]
 fn wrong_overrides_are_refused_by_name() {
     assert_snapshot!(complaint("", &["optimizer.learning_rat=0.1"]), @"--set optimizer.learning_rat=0.1: there is no key `learning_rat`; optimizer has: clip_norm, learning_rate, momentum, nesterov, weight_decay");
-    assert_snapshot!(complaint("", &["epochs=0.1"]), @"--set epochs=0.1: there is no key `epochs`; the config has: augmentation, backend, data, logging, loss, operators, optimizer, schedule, seed, training");
+    assert_snapshot!(complaint("", &["epochs=0.1"]), @"--set epochs=0.1: there is no key `epochs`; the config has: augmentation, backend, data, devices, logging, loss, operators, optimizer, schedule, seed, training");
     assert_snapshot!(complaint("", &["training.epochs"]), @"--set training.epochs: expected KEY=VALUE, such as optimizer.learning_rate=0.1");
     assert_snapshot!(complaint("", &["training.epochs=many"]), @r#"--set training.epochs=many: invalid type: string "many", expected a whole number from 0"#);
     assert_snapshot!(complaint("", &["training.epochs=0"]), @"--set training.epochs=0: training.epochs must be 1 to 1000000");
@@ -131,7 +131,7 @@ fn wrong_overrides_are_refused_by_name() {
     assert_snapshot!(complaint("", &["data.negatives=2"]), @"--set data.negatives=2: data.negatives is a fraction of the mini-batch: 0 to 1");
     assert_snapshot!(complaint("", &["data.negatives=0.1", "operators=composed"]), @r#"--set data.negatives=0.1: data.negatives needs operators = "fused""#);
     assert_snapshot!(complaint("", &["data.negatives=0.1", "training.class_weights=balanced"]), @"--set training.class_weights=balanced: training.class_weights cannot be set together with data.negatives, whose images have no class");
-    assert_snapshot!(complaint("", &["data.classes=a,b"]), @r#"--set data.classes=a,b: invalid type: string "a,b", expected a list such as ["cat", "dog"]"#);
+    assert_snapshot!(complaint("", &["data.classes=a,b"]), @r#"--set data.classes=a,b: invalid type: string "a,b", expected a list such as ["one", "two"]"#);
     assert_snapshot!(complaint("", &[r#"data.classes=["a"]"#]), @r#"--set data.classes=["a"]: data.classes must be 2 to 256 names, or [] for those of the data; these are 1"#);
     assert_snapshot!(complaint("", &[r#"data.classes=["a", "b", "a"]"#]), @r#"--set data.classes=["a", "b", "a"]: data.classes has the name "a" twice"#);
     assert_snapshot!(complaint("", &[r#"data.classes=["a", ""]"#]), @r#"--set data.classes=["a", ""]: data.classes has the name "", which is empty or has spaces at an end"#);

@@ -12,6 +12,7 @@ mod config;
 mod data;
 mod data_files;
 mod demo;
+mod devices;
 mod documents;
 mod exports;
 mod model;
