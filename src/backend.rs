@@ -2,6 +2,10 @@
 
 #![allow(deprecated, reason = "Burn will drop ndarray; until then it is the cross-check of flex")]
 
+pub(crate) mod address;
+#[cfg(feature = "remote")]
+mod remote;
+
 use std::borrow::Cow;
 
 use burn::{
@@ -10,6 +14,8 @@ use burn::{
 };
 use serde::Serialize;
 
+use self::address::Address;
+pub(crate) use self::address::{REMOTE, TOKEN};
 use crate::{Error, Result, panics};
 
 /// A backend that a config may name.
@@ -63,6 +69,12 @@ pub const BACKENDS: &[Backend] = &[
         compiled: cfg!(feature = "rocm"),
         about: "GPU of AMD",
         needs: "ROCm with libamdhip64.so and libhiprtc.so (ROCM_PATH tells where)",
+    },
+    Backend {
+        name: REMOTE,
+        compiled: cfg!(feature = "remote"),
+        about: "devices of other machines",
+        needs: "a `lenet worker`, as in remote:ws://HOST:3111",
     },
 ];
 
@@ -127,6 +139,7 @@ fn names(which: impl Fn(&Backend) -> bool) -> String {
 fn parse(name: &str) -> std::result::Result<(&'static Backend, usize), String> {
     let (base, index) = match name.split_once(':') {
         None => (name, Ok(0)),
+        Some((REMOTE, address)) => (REMOTE, Ok(Address::parse(address)?.index)),
         Some((base, index)) => (base, index.parse()),
     };
     let Some(backend) = BACKENDS.iter().find(|b| b.name == base) else {
@@ -162,6 +175,12 @@ pub fn select(name: &str) -> Result<FoundDevice> {
             backend.name,
             compiled_names()
         )));
+    }
+    #[cfg(feature = "remote")]
+    if let Some((REMOTE, address)) = name.split_once(':') {
+        let found = Address::parse(address).and_then(|address| remote::connect(&address));
+        let found = found.map_err(|what| Error::Backend(format!("{what}. Or use another device with --backend")))?;
+        return try_out(&found, backend).map(|()| found);
     }
     let found = panics::catch(|| find(backend.name)).map_err(|panic| {
         let what =
@@ -300,6 +319,21 @@ mod gpu {
         let name = identity.map_or_else(|| "a device that cannot be opened".to_owned(), |identity| identity.name);
         if super::is_gpu(device) { name } else { format!("{name}, software") }
     }
+}
+
+/// Why the worker of a remote device cannot be reached any more; `None` if it can, or if the device is none.
+pub(crate) fn lost(name: &str) -> Option<String> {
+    #[cfg(feature = "remote")]
+    if let Some((REMOTE, address)) = name.split_once(':') {
+        return Address::parse(address).and_then(|address| remote::reach(&address)).err();
+    }
+    let _ = name;
+    None
+}
+
+/// Whether two devices are both real GPUs, or neither is.
+pub(crate) fn is_same_kind(one: &Device, other: &Device) -> bool {
+    is_gpu(one) == is_gpu(other)
 }
 
 /// Whether a device is a real GPU, not a software renderer.

@@ -17,6 +17,7 @@ mod serve;
 mod signals;
 mod sweep;
 mod train;
+mod worker;
 
 use std::{
     io::{ErrorKind, Write},
@@ -28,7 +29,7 @@ use clap::{Parser, Subcommand};
 use self::{
     augment::AugmentArgs, backends::BackendsArgs, bench::BenchArgs, data::DataArgs, evaluate::EvaluateArgs,
     export::ExportArgs, import::ImportArgs, predict::PredictArgs, report::ReportArgs, serve::ServeArgs,
-    sweep::SweepArgs, train::TrainArgs,
+    sweep::SweepArgs, train::TrainArgs, worker::WorkerArgs,
 };
 use crate::{
     Error, Result,
@@ -71,6 +72,8 @@ enum Command {
     Bench(BenchArgs),
     /// List the backends and the devices on this machine
     Backends(BackendsArgs),
+    /// Let other machines train on the devices of this one
+    Worker(WorkerArgs),
 }
 
 impl Cli {
@@ -96,6 +99,7 @@ impl Cli {
             Command::Augment(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Backends(args) => args.run(),
+            Command::Worker(args) => args.run(),
         }
     }
 }

@@ -370,6 +370,12 @@ impl Config {
         self.devices.first().unwrap_or(&self.backend)
     }
 
+    /// The name of the device to use a trained net on: the main one, or whichever is here if that is another machine's.
+    pub(crate) fn own_device(&self) -> &str {
+        let main = self.main_device();
+        if backend::base_name(main) == backend::REMOTE { backend::AUTO } else { main }
+    }
+
     /// The config as TOML with every key written out; reading that back gives the same config.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use burn::{
 
 use crate::{
     Error, Result,
-    backend::{FoundDevice, base_name, is_host, select},
+    backend::{FoundDevice, base_name, is_host, lost, select},
     config::Config,
     data::{Batch, BatchLoader},
 };
@@ -132,6 +132,19 @@ impl Devices {
             return Err(Error::Config(format!("devices are {count}, but there are only {images} images to train on")));
         }
         Ok(Arc::new(SharedLoader { whole, count }))
+    }
+
+    /// The error of a training; if a worker cannot be reached any more, that is its cause.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        if !matches!(error, Error::Training(_) | Error::Device(_)) {
+            return error;
+        }
+        match self.found().find_map(|it| lost(&it.name)) {
+            Some(lost) => Error::Training(format!(
+                "{lost}; or `lenet train CONFIG --resume --backend NAME` continues elsewhere after the last epoch"
+            )),
+            None => error,
+        }
     }
 
     /// The error for devices that failed while training.

@@ -132,7 +132,7 @@ impl Trained {
         origin: Origin,
         backend: Option<&str>,
     ) -> Result<Self> {
-        let device = select(backend.unwrap_or(config.main_device()))?.device;
+        let device = select(backend.unwrap_or(config.own_device()))?.device;
         let model_sha256 = sha256(&record);
         let net = LeNet5::from_record(record, path, &device)?.with_operators(config.operators);
         let fault = |reason: String| Err(Error::Record { path: path.to_owned(), reason });

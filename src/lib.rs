@@ -33,6 +33,7 @@
 //! - [`serve`]: a net behind HTTP.
 //! - [`run`]: a whole run: prepare, train, test, write the page.
 //! - [`sweep`]: runs over a grid of hyperparameters.
+//! - [`worker`]: this machine's devices for other processes.
 //! - [`mod@bench`]: the speed of each backend.
 //! - [`scenes`]: pictures of digits as people make them, generated.
 //! - [`picture_bench`]: how well such pictures are read.
@@ -77,6 +78,7 @@ pub mod terminal;
 mod threads;
 pub mod thresholds;
 pub mod training;
+pub mod worker;
 
 pub use error::{Error, Result};
 

@@ -143,7 +143,7 @@ pub(crate) fn learn(
         .or_else(|| result.error.map(|e| Error::Training(e.to_string())))
         .or_else(|| state.stopped.take().map(|why| interrupted(&why, run))),
     };
-    let Some(failure) = failure else { return Ok(report) };
+    let Some(failure) = failure.map(|failure| devices.explain(failure)) else { return Ok(report) };
     let status = match failure {
         Error::Diverged { .. } => Status::Diverged,
         Error::Interrupted(_) => Status::Interrupted,

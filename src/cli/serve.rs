@@ -5,13 +5,10 @@ mod values;
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
 };
 
-use tokio::sync::watch;
-
 use self::values::{parse_host, parse_origin, parse_size};
-use super::{export::demo_of, load, print, signals::on_signal};
+use super::{export::demo_of, load, print, signals::stopped_by_signal};
 use crate::{
     Error, Result,
     artifacts::PRETRAINED,
@@ -91,20 +88,4 @@ impl ServeArgs {
         }
         service.run(stopped)
     }
-}
-
-/// Becomes true at the first Ctrl-C or termination signal; a second one ends the program immediately.
-fn stopped_by_signal() -> Result<watch::Receiver<bool>> {
-    let (stop, stopped) = watch::channel(false);
-    let before = AtomicBool::new(false);
-    on_signal(move || {
-        if before.swap(true, Ordering::Relaxed) {
-            // The shells' exit code for Ctrl-C.
-            std::process::exit(130);
-        }
-        say("ending; press Ctrl-C again to quit immediately");
-        // Nobody listens if the service has ended already.
-        let _ = stop.send(true);
-    })?;
-    Ok(stopped)
 }

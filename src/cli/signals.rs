@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::train::Interrupter;
+use tokio::sync::watch;
 
 use crate::{
     Error, Result,
@@ -33,8 +34,24 @@ pub(super) fn stop_on_signal(progress: Progress) -> Result<Interrupter> {
     Ok(interrupter)
 }
 
+/// Becomes true at the first Ctrl-C or termination signal; a second one ends the program immediately.
+pub(super) fn stopped_by_signal() -> Result<watch::Receiver<bool>> {
+    let (stop, stopped) = watch::channel(false);
+    let before = AtomicBool::new(false);
+    on_signal(move || {
+        if before.swap(true, Ordering::Relaxed) {
+            // 130 is the shells' exit code for Ctrl-C.
+            std::process::exit(130);
+        }
+        say("ending; press Ctrl-C again to quit immediately");
+        // Nobody listens if the service has ended already.
+        let _ = stop.send(true);
+    })?;
+    Ok(stopped)
+}
+
 /// Does something at each Ctrl-C and termination signal.
-pub(super) fn on_signal(action: impl FnMut() + Send + 'static) -> Result<()> {
+fn on_signal(action: impl FnMut() + Send + 'static) -> Result<()> {
     unless_hangup_is_ignored(|| ctrlc::set_handler(action)).map_err(|e| Error::Signals(e.to_string()))
 }
 

@@ -95,7 +95,7 @@ fn wrong_files_are_refused_with_line_and_caret() {
       |        ^^^^^^^^
     "#);
     assert_snapshot!(complaint("backend = \"gpu\"\n", &[]), @r#"
-    test.toml:1:11: backend "gpu" is not a backend. Known: auto, flex, ndarray, cpu, wgpu, vulkan, metal, webgpu, cuda, rocm
+    test.toml:1:11: backend "gpu" is not a backend. Known: auto, flex, ndarray, cpu, wgpu, vulkan, metal, webgpu, cuda, rocm, remote
       |
     1 | backend = "gpu"
       |           ^^^^^

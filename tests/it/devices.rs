@@ -90,3 +90,19 @@ fn devices_are_named_on_the_command_line() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains(" on flex, "), "{stdout}");
 }
+
+#[test]
+fn a_worker_that_others_can_reach_needs_a_token() {
+    let worker = |args: &[&str]| {
+        let mut command = lenet(&[&["worker"], args].concat());
+        let (code, _, stderr) = finish(command.env_remove("LENET_WORKER_TOKEN").output().unwrap());
+        assert_eq!(code, 2, "{stderr}");
+        stderr
+    };
+    assert!(worker(&["--listen", "0.0.0.0:0"]).contains("set LENET_WORKER_TOKEN to a token, here and where"));
+    assert!(worker(&["--devices", "flex,ndarray"]).contains("a worker serves one backend"));
+    assert!(worker(&["--devices", "remote:ws://gpu:3111"]).contains("is another worker's device"));
+    if !cfg!(feature = "remote") {
+        assert!(worker(&[]).contains("`cargo run --features remote -- worker …`"));
+    }
+}

@@ -23,6 +23,8 @@ mod page;
 mod picture_files;
 mod pictures;
 mod pretrained;
+#[cfg(feature = "remote")]
+mod remote;
 mod serve;
 mod sweeps;
 mod textbook;
