@@ -136,9 +136,14 @@ pub fn connect(address: SocketAddr) -> BufReader<TcpStream> {
 }
 
 pub fn ask(address: SocketAddr, line: &str, headers: &[Header], body: &[u8]) -> Answer {
+    try_ask(address, line, headers, body).unwrap()
+}
+
+/// `None` if the connection is closed instead.
+pub fn try_ask(address: SocketAddr, line: &str, headers: &[Header], body: &[u8]) -> Option<Answer> {
     let mut stream = connect(address);
-    stream.get_mut().write_all(&request(address, line, headers, body)).unwrap();
-    read_answer(&mut stream).unwrap()
+    stream.get_mut().write_all(&request(address, line, headers, body)).ok()?;
+    read_answer(&mut stream).ok()
 }
 
 pub const PREDICT: &str = "POST /v1/predict";
