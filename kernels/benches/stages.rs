@@ -1,5 +1,5 @@
 //! Where the time of a step goes: each layer forwards and backwards, timed inside the pass, over 64 images of MNIST on one
-//! thread.
+//! thread. Then a whole step with each kind of vectors that the processor has.
 //!
 //! `cargo bench -p lenet-kernels`, on an otherwise idle machine; with `-- 62`, for a net with 62 classes instead of ten.
 
@@ -70,7 +70,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("{:<18}  {:>8.3}  {:>5.1}%", "packing and sums", step - sum, (step - sum) / step * 100.0);
     println!("{:<18}  {step:>8.3}", "step");
+
+    println!("\n{:<18}  {:>8}  {:>9}", "one step in one go", "µs/image", "inference");
+    let targets = targets(classes);
+    for set in InstructionSet::available() {
+        let net = Net::with(set, ());
+        let time = |pass: &dyn Fn(&[f32])| {
+            let mut rounds = Vec::with_capacity(ROUNDS);
+            for round in 0..=ROUNDS {
+                let start = Instant::now();
+                batches.iter().cycle().take(STEPS).for_each(|images| pass(images));
+                if round > 0 {
+                    rounds.push(start.elapsed());
+                }
+            }
+            per_image(median(&mut rounds))
+        };
+        let weights = [1.0; IMAGES];
+        let step = time(&|images| drop(black_box(net.loss(&parameters, images, &targets, &weights, 1.0 / 64.0))));
+        let inference = time(&|images| drop(black_box(net.infer(&parameters, images))));
+        println!("{:<18}  {step:>8.3}  {inference:>9.3}", set.name());
+    }
     Ok(())
+}
+
+/// A class for each image.
+fn targets(classes: usize) -> Vec<f32> {
+    let mut targets = vec![0.0; IMAGES * classes];
+    targets.chunks_exact_mut(classes).enumerate().for_each(|(image, row)| row[image % classes] = 1.0);
+    targets
 }
 
 fn median(times: &mut [Duration]) -> Duration {
