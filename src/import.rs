@@ -2,6 +2,7 @@
 
 mod file;
 mod fit;
+mod pickle;
 mod scale;
 
 use std::path::{Path, PathBuf};

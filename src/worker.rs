@@ -34,6 +34,7 @@ impl Options {
             )));
         }
         if let Some(name) = self.devices.iter().find(|name| base_name(name) == REMOTE) {
+            let name = name.split('@').next_back().unwrap_or_default();
             return Err(Error::Usage(format!("{name} is another worker's device: name it where training runs")));
         }
         let found = match self.devices.as_slice() {

@@ -464,7 +464,7 @@ pub struct Loss {
     pub mean: f32,
     /// `[batch * classes]`
     pub logits: Vec<f32>,
-    /// The derivative of the mean loss with respect to each parameter, as [`Parameters`] says.
+    /// The derivatives with respect to each parameter, as [`Parameters`] says.
     pub grads: Parameters<Vec<f32>>,
 }
 

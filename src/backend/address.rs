@@ -21,17 +21,18 @@ impl Address {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // Before anything else, since other messages repeat the text.
+        if text.contains('@') {
+            return Err(format!(
+                "an address of {REMOTE} has an @: a token belongs in the environment variable {TOKEN}"
+            ));
+        }
         let expected =
             || format!("\"{REMOTE}:{text}\": expected {REMOTE}:ws://HOST:PORT, such as {REMOTE}:ws://gpu:3111");
         if text.starts_with("wss://") {
             return Err(format!("\"{REMOTE}:{text}\": workers do not encrypt; use ws://, through a tunnel if need be"));
         }
         let rest = text.strip_prefix("ws://").ok_or_else(expected)?;
-        if rest.contains('@') {
-            return Err(format!(
-                "an address of {REMOTE} has an @: a token belongs in the environment variable {TOKEN}"
-            ));
-        }
         let (machine, index) = match rest.split_once('/') {
             None | Some((_, "")) => (rest.trim_end_matches('/'), 0),
             Some((machine, index)) => (machine, index.parse().map_err(|_| expected())?),
@@ -87,7 +88,11 @@ mod tests {
             assert!(Address::parse(text).unwrap_err().contains("such as remote:ws://gpu:3111"), "{text}");
         }
         assert!(Address::parse("wss://gpu:3111").unwrap_err().contains("do not encrypt"));
-        let error = Address::parse("ws://me:secret@gpu:3111").unwrap_err();
-        assert!(error.contains("LENET_WORKER_TOKEN") && !error.contains("secret"), "{error}");
+        for text in
+            ["ws://me:secret@gpu:3111", "wss://me:secret@gpu:3111", "me:secret@gpu:3111", "http://me:secret@gpu"]
+        {
+            let error = Address::parse(text).unwrap_err();
+            assert!(error.contains("LENET_WORKER_TOKEN") && !error.contains("secret"), "{error}");
+        }
     }
 }

@@ -49,7 +49,8 @@ pub(super) fn connect(address: &Address) -> Result<FoundDevice, String> {
             Some(_) => format!("the worker at {url} has another token than {TOKEN} here"),
         }),
         Ok(Err(ConnectError::NoSuchDevice { device_count })) => {
-            Err(format!("the worker at {url} has {device_count} devices, from /0 to /{}", device_count.max(1) - 1))
+            let last = device_count.max(1) - 1;
+            Err(format!("the worker at {url} has no device /{}: its last one is /{last}", address.index))
         }
         Ok(Err(error)) => Err(format!("what listens at {url} is no worker of this version of lenet: {error}")),
         Err(_) => Err(format!("what listens at {url} does not answer: is it a worker?")),
@@ -71,7 +72,8 @@ pub(super) fn reach(address: &Address) -> Result<(), String> {
         }
     }
     Err(format!(
-        "no worker can be reached at {}: {failure}. `lenet worker --listen {host}:{port}` starts one there",
+        "no worker can be reached at {}: {failure}. `lenet worker --listen 0.0.0.0:{port}` starts one there that other machines \
+         reach, with the same {TOKEN} as here",
         address.url()
     ))
 }

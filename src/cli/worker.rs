@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{print, signals::stopped_by_signal};
 use crate::{
-    Result,
+    Error, Result,
     backend::{FoundDevice, REMOTE, TOKEN},
     terminal::say,
     worker::{Options, serve},
@@ -23,13 +23,19 @@ pub(super) struct WorkerArgs {
 
 impl WorkerArgs {
     pub(super) fn run(self) -> Result<()> {
-        let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+        let token = match std::env::var(TOKEN) {
+            Ok(token) if !token.is_empty() => Some(token),
+            Err(std::env::VarError::NotPresent) => None,
+            _ => return Err(Error::Usage(format!("{TOKEN} is set, but empty or not UTF-8"))),
+        };
+        let asks = token.is_some();
         let options = Options { listen: self.listen, devices: self.devices, token };
         let ready = |address: SocketAddr, devices: &[FoundDevice]| {
             let names = devices.iter().enumerate().map(|(index, _)| name(address, index));
             print(&names.fold(String::new(), |text, name| text + &name + "\n"))?;
             let shown: Vec<_> = devices.iter().map(|found| format!("{} ({})", found.name, found.hardware)).collect();
-            say(format!("serving {}; Ctrl-C ends it", shown.join(", ")));
+            let to = if asks { "who has the token" } else { "everyone on this machine, without a token" };
+            say(format!("serving {} to {to}; Ctrl-C ends it", shown.join(", ")));
             Ok(())
         };
         serve(&options, ready, say, stopped_by_signal()?)

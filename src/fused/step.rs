@@ -1,5 +1,5 @@
-//! A step's gradients as one operator: the net, softmax and cross-entropy, forwards and backwards, image after image while the
-//! activations are in the cache. Nothing of it is on a tape. Burn's own loss alone is about thirty operators on a handful of
+//! A step's gradients as one operator: the net, softmax and cross-entropy, forwards and backwards, a few images at a time while
+//! their activations are in the cache. Nothing of it is on a tape. Burn's own loss alone is about thirty operators on a handful of
 //! values.
 
 #[cfg(feature = "flex")]

@@ -7,6 +7,7 @@ use half::{bf16, f16};
 use pytorch_reader::{DType, PickleValue, PytorchError, PytorchReader, Tensor};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 
+use super::pickle;
 use crate::{
     Error, Result,
     card::{self, Card},
@@ -15,61 +16,6 @@ use crate::{
 
 /// Larger files, in bytes, are refused: LeNet-5 with an optimizer's state has less than a hundredth of that.
 const MAX_FILE_BYTES: u64 = 256 << 20;
-
-/// Python modules whose functions run programs or code, or open files and connections. A pickle that calls them does something
-/// when Python loads it.
-///
-/// Source: those that pickle scanners call dangerous, such as <https://github.com/mmaitre314/picklescan>.
-const RUNNING_MODULES: [&str; 30] = [
-    "asyncio",
-    "bdb",
-    "builtins",
-    "code",
-    "codeop",
-    "commands",
-    "ctypes",
-    "functools",
-    "http",
-    "importlib",
-    "marshal",
-    "multiprocessing",
-    "nt",
-    "operator",
-    "os",
-    "pdb",
-    "pickle",
-    "pip",
-    "posix",
-    "pty",
-    "pydoc",
-    "requests",
-    "runpy",
-    "shutil",
-    "socket",
-    "subprocess",
-    "sys",
-    "timeit",
-    "types",
-    "webbrowser",
-];
-
-/// What in those modules only makes a value.
-const VALUES: [&str; 14] = [
-    "builtins.bool",
-    "builtins.bytearray",
-    "builtins.bytes",
-    "builtins.complex",
-    "builtins.dict",
-    "builtins.float",
-    "builtins.frozenset",
-    "builtins.list",
-    "builtins.object",
-    "builtins.set",
-    "builtins.slice",
-    "builtins.str",
-    "functools.partial",
-    "types.SimpleNamespace",
-];
 
 /// A tensor in a file.
 pub(super) struct Foreign<'a> {
@@ -204,19 +150,19 @@ pub(super) fn read<'a>(path: &Path, bytes: &'a [u8]) -> Result<Contents<'a>> {
             Ok(Contents { tensors, card, ignored: Vec::new() })
         }
         Some(Kind::Torch) => {
-            let contents = torch(path).map_err(|e| {
+            if let Some(name) = pickle::what_runs(bytes) {
+                return Err(fault(format!(
+                    "names {name}, which runs when Python loads the file, so it may be an attack: do not give it to torch.load, \
+                     either. Nothing in it was executed or imported. Ask its author for a .safetensors file, which cannot \
+                     hold code"
+                )));
+            }
+            torch(path).map_err(|e| {
                 fault(format!(
                     "is not a readable state_dict of PyTorch ({e}). It may be damaged, or hold something else: save one \
                      with torch.save(net.state_dict(), FILE). Nothing in it was executed"
                 ))
-            })?;
-            match contents.ignored.iter().find(|name| runs_something(name)) {
-                Some(name) => Err(fault(format!(
-                    "calls {name} when Python loads it, so it may be an attack: do not load it with torch.load, either. \
-                     Nothing in it was executed or imported. Ask its author for a .safetensors file, which cannot hold code"
-                ))),
-                None => Ok(contents),
-            }
+            })
         }
         None => Err(fault(format.instead_of_parameters(bytes))),
     }
@@ -243,13 +189,6 @@ fn torch(path: &Path) -> std::result::Result<Contents<'static>, PytorchError> {
     let mut types = BTreeSet::new();
     other_types(&PytorchReader::read_pickle_data(path, None)?, &mut types);
     Ok(Contents { tensors: tensors.collect(), card: None, ignored: types.into_iter().collect() })
-}
-
-/// Whether a call of this function of Python does more than make a value.
-fn runs_something(function: &str) -> bool {
-    let function = function.replace("__builtin__", "builtins");
-    let module = function.split('.').next().unwrap_or_default();
-    RUNNING_MODULES.contains(&module) && !VALUES.contains(&function.as_str())
 }
 
 /// Collects the Python types of what the reader of PyTorch's files leaves out, but for PyTorch's own.

@@ -1,5 +1,5 @@
-//! The learner's metric logs, in the format of Burn's own logger: a line for each mini-batch, or for each 32 that are
-//! read from a GPU together.
+//! The learner's metric logs, in the format of Burn's own logger: a line for the mini-batches of some milliseconds, or for each
+//! 32 that are read from a GPU together.
 //!
 //! Burn's logger has a thread for each metric and makes system calls for each line, which takes CPU time from training.
 

@@ -288,11 +288,14 @@ fn a_file_that_is_not_what_it_claims_is_told_and_leaves_nothing() {
     twice.push(("ema.weight", "F32", &[10, 84], f32s(&original.parameters.output.weight)));
     let onnx = original.to_bytes(Format::Onnx, Input::Byte).unwrap();
     let torch = original.to_bytes(Format::Torch, Input::Byte).unwrap();
+    // As an argument of something harmless, and as pickle writes since protocol 4.
+    let nested = b"X\x05\0\0\0extracargparse\nNamespace\ncposix\nsystem\nX\x04\0\0\0true\x85R\x85Rs";
+    let modern = b"X\x05\0\0\0extra\x8c\x08builtins\x94\x8c\x04eval\x94\x93\x8c\x011\x85Rs";
     let mut call = b"X\x05\0\0\0extra".to_vec();
     call.extend_from_slice(&code[0][2..]);
     call.extend(code[1..].iter().copied().flatten());
     *call.last_mut().unwrap() = b's';
-    let cases: [(&str, Vec<u8>, &[&str]); 14] = [
+    let cases: [(&str, Vec<u8>, &[&str]); 16] = [
         (
             "twice.safetensors",
             safetensors(&twice),
@@ -327,12 +330,14 @@ fn a_file_that_is_not_what_it_claims_is_told_and_leaves_nothing() {
             damaged.to_bytes(Format::Torch, Input::Byte).unwrap(),
             &["its values cannot be used:\n  c3.bias: not all are finite numbers"],
         ),
-        ("code.pt", code.concat(), &["not a readable state_dict of PyTorch", "Nothing in it was executed"]),
+        ("code.pt", code.concat(), &["names posix.system", "Nothing in it was executed"]),
         (
             "beside.pt",
             with_entry(&torch, &call),
-            &["calls posix.system when Python loads it", "Nothing in it was executed", ".safetensors"],
+            &["names posix.system, which runs when Python loads", "Nothing in it was executed", ".safetensors"],
         ),
+        ("nested.pt", with_entry(&torch, nested), &["names posix.system"]),
+        ("modern.pt", with_entry(&torch, modern), &["names builtins.eval"]),
         ("cut.pt", torch[..9999].to_vec(), &["not a readable state_dict of PyTorch", "damaged"]),
         ("net.h5", b"\x89HDF\r\n\x1a\n".to_vec(), &["is an HDF5 file, as Keras writes. Such files are not read"]),
         ("model.bpk", fs::read(full_run().0.path().join("model.bpk")).unwrap(), &["It needs no import"]),

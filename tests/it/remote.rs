@@ -183,7 +183,7 @@ fn workers_that_are_not_there_are_told() {
     };
     let worker = Worker::one();
     let device = worker.devices[0].clone();
-    assert!(complaint(&format!("{device}/3")).contains("has 1 devices, from /0 to /0"));
+    assert!(complaint(&format!("{device}/3")).contains("has no device /3: its last one is /0"));
     assert!(complaint(&format!("{device},{device}")).contains("twice"));
     assert!(complaint(&format!("flex,{device}")).contains("must be of one backend"));
     drop(worker);

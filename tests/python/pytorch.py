@@ -4,10 +4,11 @@
     python3 tests/python/pytorch.py       # from the project's root; `LENET` names the program's command
 
 It trains a LeNet-5 of PyTorch for one epoch, once for each scale of the pixels, saves it in the ways that people do, and
-checks that each file becomes a run with the same misses.
+checks that each file becomes a run with the same misses, and that one with code in it is refused.
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +19,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
-from common import check_same_misses, lenet, test_images
+from common import LENET, PROJECT, check_same_misses, lenet, test_images
 
 IMAGES, LABELS = test_images()
 SCALES = {
@@ -110,14 +111,18 @@ def check_imports(folder):
             "a state_dict": net.state_dict(),
             "a checkpoint": {"epoch": 1, "model_state_dict": net.state_dict(), "optimizer": optimizer.state_dict()},
             "a whole module": net,
-            "parameters beside code": {**net.state_dict(), "code": Code(f"touch '{marker}'")},
         }
         for what, saved in files.items() if scale == "standard" else [("a state_dict", net.state_dict())]:
             file = folder / f"{scale} {what}.pt"
             torch.save(saved, file)
             lenet("import", file, "--out", folder / "run", "--force")
             check_same_misses(f"{what}, {scale}", probabilities(net, scale), LABELS, folder / "run")
-    assert not marker.exists()
+    code = folder / "code.pt"
+    torch.save({**net.state_dict(), "code": Code(f"touch '{marker}'")}, code)
+    command = [*LENET, "import", code, "--out", folder / "code"]
+    refusal = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert refusal.returncode == 1 and "names posix.system" in refusal.stderr, refusal
+    assert not marker.exists() and not (folder / "code").exists()
     old = folder / "old.pth"
     torch.save(net.state_dict(), old, _use_new_zipfile_serialization=False)
     lenet("import", old, "--out", folder / "run", "--force")
