@@ -135,26 +135,42 @@ pub fn train(
     if let Some(best) = report.best_epoch {
         let path = run.checkpoint(best);
         let record = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let net = LeNet5::from_record(record.clone(), &path, device)?.with_operators(config.operators);
-        report.test = Some(evaluate(&net, &splits.test, device)?);
-        // Layer by layer, for which `flex` is the fastest of the CPU's backends.
-        report.dead_units = Some(match backend::host() {
-            Some(flex) if is_host(device) && flex != *device => {
-                dead_units(&LeNet5::load(&path, &flex)?, &splits.test, &flex)?
-            }
-            _ => dead_units(&net, &splits.test, device)?,
-        });
-        if config.data.negatives > 0.0 {
-            let digits = if splits.valid.is_empty() { &splits.train } else { &splits.valid };
-            let reader = |picture: &DynamicImage| read(&net, config.data.scale, device, picture);
-            report.thresholds = Some(Thresholds::choose(reader, digits, config.seed)?);
-        }
+        let testing = || test(&mut report, record.clone(), &path, config, &splits, device);
+        let tested = panics::catch(testing)
+            .unwrap_or_else(|panic| Err(panics::of_the_system(&panic).unwrap_or(Error::Device(panic))));
+        tested.map_err(|error| devices.explain(error))?;
         report.model_sha256 = Some(run.write_model(record, &Card::new(config, &report)?)?);
     }
     report.status = Status::Complete;
     run.write_report(&report)?;
     write_page(&run, &splits.test, progress);
     Ok(report)
+}
+
+/// Measures the net of a checkpoint, for the report.
+fn test(
+    report: &mut Report,
+    record: Vec<u8>,
+    path: &Path,
+    config: &Config,
+    splits: &Splits,
+    device: &Device,
+) -> Result<()> {
+    let net = LeNet5::from_record(record, path, device)?.with_operators(config.operators);
+    report.test = Some(evaluate(&net, &splits.test, device)?);
+    // Layer by layer, for which `flex` is the fastest of the CPU's backends.
+    report.dead_units = Some(match backend::host() {
+        Some(flex) if is_host(device) && flex != *device => {
+            dead_units(&LeNet5::load(path, &flex)?, &splits.test, &flex)?
+        }
+        _ => dead_units(&net, &splits.test, device)?,
+    });
+    if config.data.negatives > 0.0 {
+        let digits = if splits.valid.is_empty() { &splits.train } else { &splits.valid };
+        let reader = |picture: &DynamicImage| read(&net, config.data.scale, device, picture);
+        report.thresholds = Some(Thresholds::choose(reader, digits, config.seed)?);
+    }
+    Ok(())
 }
 
 /// The images of a run, of which some have to be left to test with.
@@ -291,7 +307,9 @@ fn last_complete_epoch(
 ) -> Result<usize> {
     let max_epoch = max_epoch.min(report.epochs.len());
     let kept = run.checkpoints();
-    let is_net = |path: PathBuf| LeNet5::load(&path, device).is_ok_and(|net| net.classes() == classes);
+    // Here, so that a device that cannot be reached is not taken for a damaged checkpoint.
+    let here = backend::host().unwrap_or_else(|| device.clone());
+    let is_net = |path: PathBuf| LeNet5::load(&path, &here).is_ok_and(|net| net.classes() == classes);
     let readable = |epoch: &usize| {
         let mut until = report.clone();
         until.truncate(*epoch);
