@@ -109,9 +109,7 @@ impl Activations {
                 f6,
             })
     }
-}
 
-impl Activations {
     fn views(&self) -> impl Iterator<Item = ChunkView<'_>> {
         let Self { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = self;
         (0..background.len()).step_by(CHUNK).map(move |first| {
@@ -149,18 +147,6 @@ struct ChunkView<'a> {
     s4_argmax: &'a [S4Argmax],
     c5: &'a [C5Row],
     f6: &'a [F6Row],
-}
-
-impl Chunk<'_> {
-    fn reborrow(&mut self) -> Chunk<'_> {
-        let Self { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = self;
-        Chunk { background, s2, s2_argmax, s4, s4_argmax, c5, f6 }
-    }
-
-    fn view(&self) -> ChunkView<'_> {
-        let Self { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = self;
-        ChunkView { background, s2, s2_argmax, s4, s4_argmax, c5, f6 }
-    }
 }
 
 thread_local! {
@@ -223,12 +209,20 @@ impl<P: Probe> Net<P> {
         logits
     }
 
-    fn forward_chunk(&self, w: &ForwardWeights, images: &[Image], chunk: Chunk, logits: &mut [f32]) {
+    /// Writes a chunk's activations and logits, and returns the former to be read.
+    fn forward_chunk<'a>(
+        &self,
+        w: &ForwardWeights,
+        images: &[Image],
+        chunk: Chunk<'a>,
+        logits: &mut [f32],
+    ) -> ChunkView<'a> {
         let Chunk { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = chunk;
         let (set, probe) = (self.instruction_set, &self.probe);
         let (mut rows, mut without_background) = (c1_s2::SCRATCH, c3_s4::SCRATCH);
         // Image by image: S2's output is still in the first-level cache when C3 reads it.
-        let pooled = s2.iter_mut().zip(s2_argmax).zip(s4.iter_mut().zip(s4_argmax)).zip(background);
+        let pooled = s2.iter_mut().zip(s2_argmax.iter_mut()).zip(s4.iter_mut().zip(s4_argmax.iter_mut()));
+        let pooled = pooled.zip(background.iter_mut());
         for (image, (((s2, s2_argmax), (s4, s4_argmax)), background)) in images.iter().zip(pooled) {
             probe.stage(Stage::C1S2Forward, || {
                 let (argmax, scratch, background) = (s2_argmax, &mut rows, &mut *background);
@@ -245,6 +239,7 @@ impl<P: Probe> Net<P> {
             let mut sums = CacheAligned([OutputBlock::zeroed(); CHUNK]);
             set.run(OutputForward { sums: &mut sums[..f6.len()], f6, w, logits });
         });
+        ChunkView { background, s2, s2_argmax, s4, s4_argmax, c5, f6 }
     }
 
     /// The backward pass: the gradient of each parameter and, with `with_images`, of the images.
@@ -303,8 +298,8 @@ impl<P: Probe> Net<P> {
         weights: &[f32],
         share: f32,
     ) -> Loss {
-        let backward = BackwardWeights::pack(parameters);
         let forward = ForwardWeights::pack(parameters);
+        let backward = BackwardWeights::beside(&forward, parameters);
         let (count, classes) = (count(images), parameters.output.bias.len());
         assert_eq!((targets.len(), weights.len()), (count * classes, count), "each image needs a target and a weight");
         let mut activations = Activations::of(count);
@@ -317,12 +312,12 @@ impl<P: Probe> Net<P> {
             .zip(logits.chunks_mut(CHUNK * classes).zip(logits_grad.chunks_mut(CHUNK * classes)))
             .zip(losses.chunks_mut(CHUNK).zip(targets.chunks(CHUNK * classes)))
             .enumerate();
-        for_each(chunks.collect(), |(index, (((mut chunk, grads), (logits, logits_grad)), (losses, targets)))| {
+        for_each(chunks.collect(), |(index, (((chunk, grads), (logits, logits_grad)), (losses, targets)))| {
             let first = index * CHUNK;
             let of_chunk = &images[first * INPUT..(first + losses.len()) * INPUT];
-            self.forward_chunk(&forward, cast_slice(of_chunk), chunk.reborrow(), logits);
+            let activations = self.forward_chunk(&forward, cast_slice(of_chunk), chunk, logits);
             rows_with_grad(logits, targets, &weights[first..first + losses.len()], share, losses, logits_grad);
-            let inputs = BackwardInputs { images, first, activations: chunk.view(), logits_grad };
+            let inputs = BackwardInputs { images, first, activations, logits_grad };
             self.backward_chunk(&backward, &inputs, grads, None);
         });
         let grads = self.parameter_grads(&activations, &grads, &pack_blocks(&logits_grad, classes), classes);

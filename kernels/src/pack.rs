@@ -2,7 +2,7 @@
 //!
 //! The layouts are those of the table in [`shapes`](crate::shapes).
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use bytemuck::{Zeroable, cast_slice};
 
@@ -104,8 +104,8 @@ pub struct BackwardWeights<'a> {
     pub c1: &'a [f32],
     pub c3: CacheAligned<C3BackwardWeights>,
     pub c5: &'a [S4Row],
-    pub f6: AlignedVec<F6Row>,
-    pub output: AlignedVec<OutputBlock>,
+    pub f6: Cow<'a, AlignedVec<F6Row>>,
+    pub output: Cow<'a, AlignedVec<OutputBlock>>,
 }
 
 impl<'a> BackwardWeights<'a> {
@@ -113,14 +113,23 @@ impl<'a> BackwardWeights<'a> {
     /// The parameters are not as long as [`lengths`](crate::lengths) says.
     pub fn pack(parameters: &Parameters<&'a [f32]>) -> Self {
         let classes = parameters.classes();
-        let Parameters { c1, c3, c5, f6, output } = *parameters;
-        Self {
-            c1: c1.weight,
-            c3: CacheAligned(c3_taps(c3.weight)),
-            c5: cast_slice(c5.weight),
-            f6: pad_rows(f6.weight, F6),
-            output: pack_blocks(output.weight, classes),
-        }
+        let Parameters { f6, output, .. } = *parameters;
+        let (f6, output) = (pad_rows(f6.weight, F6), pack_blocks(output.weight, classes));
+        Self::of(parameters, Cow::Owned(f6), Cow::Owned(output))
+    }
+
+    /// The same of parameters that are packed for the forward pass.
+    pub fn beside(forward: &'a ForwardWeights, parameters: &Parameters<&'a [f32]>) -> Self {
+        Self::of(parameters, Cow::Borrowed(&forward.f6), Cow::Borrowed(&forward.output))
+    }
+
+    fn of(
+        parameters: &Parameters<&'a [f32]>,
+        f6: Cow<'a, AlignedVec<F6Row>>,
+        output: Cow<'a, AlignedVec<OutputBlock>>,
+    ) -> Self {
+        let Parameters { c1, c3, c5, .. } = *parameters;
+        Self { c1: c1.weight, c3: CacheAligned(c3_taps(c3.weight)), c5: cast_slice(c5.weight), f6, output }
     }
 }
 

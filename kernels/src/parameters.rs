@@ -79,6 +79,17 @@ impl<T> Parameters<T> {
         Parameters::from_array(self.into_array().map(f))
     }
 
+    /// Pairs of the parameters of both.
+    pub fn zip<U>(self, other: Parameters<U>) -> Parameters<(T, U)> {
+        Parameters {
+            c1: self.c1.zip(other.c1),
+            c3: self.c3.zip(other.c3),
+            c5: self.c5.zip(other.c5),
+            f6: self.f6.zip(other.f6),
+            output: self.output.zip(other.output),
+        }
+    }
+
     /// References to the parameters.
     pub fn as_ref(&self) -> Parameters<&T> {
         let Self { c1, c3, c5, f6, output } = self;
@@ -87,6 +98,10 @@ impl<T> Parameters<T> {
 }
 
 impl<T> LayerParameters<T> {
+    fn zip<U>(self, other: LayerParameters<U>) -> LayerParameters<(T, U)> {
+        LayerParameters { weight: (self.weight, other.weight), bias: (self.bias, other.bias) }
+    }
+
     fn as_ref(&self) -> LayerParameters<&T> {
         LayerParameters { weight: &self.weight, bias: &self.bias }
     }

@@ -28,14 +28,13 @@ use crate::backend::is_host;
 /// A layer's parameters as tensors of a backend.
 #[derive(ExtensionType)]
 pub struct LayerTensors<B: Backend> {
-    pub(super) weight: FloatTensor<B>,
-    pub(super) bias: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
 }
 
-/// Images and [`Parameters`] as tensors of a backend.
+/// [`Parameters`], or their gradients, as tensors of a backend.
 #[derive(ExtensionType)]
-pub struct Inputs<B: Backend> {
-    images: FloatTensor<B>,
+pub struct ParameterTensors<B: Backend> {
     #[extension_type]
     c1: LayerTensors<B>,
     #[extension_type]
@@ -48,19 +47,36 @@ pub struct Inputs<B: Backend> {
     output: LayerTensors<B>,
 }
 
-impl<B: Backend> Inputs<B> {
-    pub(super) fn new(images: FloatTensor<B>, parameters: Parameters<FloatTensor<B>>) -> Self {
-        let Parameters { c1, c3, c5, f6, output } = parameters;
+impl<B: Backend> ParameterTensors<B> {
+    pub(super) fn new(Parameters { c1, c3, c5, f6, output }: Parameters<FloatTensor<B>>) -> Self {
         let [c1, c3, c5, f6, output] =
             [c1, c3, c5, f6, output].map(|LayerParameters { weight, bias }| LayerTensors { weight, bias });
-        Self { images, c1, c3, c5, f6, output }
+        Self { c1, c3, c5, f6, output }
+    }
+
+    pub(super) fn into_parameters(self) -> Parameters<FloatTensor<B>> {
+        let Self { c1, c3, c5, f6, output } = self;
+        let [c1, c3, c5, f6, output] =
+            [c1, c3, c5, f6, output].map(|LayerTensors { weight, bias }| LayerParameters { weight, bias });
+        Parameters { c1, c3, c5, f6, output }
+    }
+}
+
+/// Images and [`Parameters`] as tensors of a backend.
+#[derive(ExtensionType)]
+pub struct Inputs<B: Backend> {
+    images: FloatTensor<B>,
+    #[extension_type]
+    parameters: ParameterTensors<B>,
+}
+
+impl<B: Backend> Inputs<B> {
+    pub(super) fn new(images: FloatTensor<B>, parameters: Parameters<FloatTensor<B>>) -> Self {
+        Self { images, parameters: ParameterTensors::new(parameters) }
     }
 
     pub(super) fn into_parts(self) -> (FloatTensor<B>, Parameters<FloatTensor<B>>) {
-        let Self { images, c1, c3, c5, f6, output } = self;
-        let [c1, c3, c5, f6, output] =
-            [c1, c3, c5, f6, output].map(|LayerTensors { weight, bias }| LayerParameters { weight, bias });
-        (images, Parameters { c1, c3, c5, f6, output })
+        (self.images, self.parameters.into_parameters())
     }
 }
 

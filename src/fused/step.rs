@@ -10,11 +10,11 @@ use burn::{
     backend::{Backend, Dispatch, DispatchTensor, ExtensionType, TensorMetadata, backend_extension},
     prelude::*,
 };
-use lenet_kernels::{LayerParameters, Loss, Net, Parameters};
+use lenet_kernels::{Loss, Net, Parameters};
 
 use super::{
     host::Host,
-    operator::{Inputs, LayerTensors, all_values, applies, classes, values},
+    operator::{Inputs, ParameterTensors, all_values, applies, classes, values},
 };
 
 /// The loss of a mini-batch, its logits and its gradients, as tensors of a backend.
@@ -25,24 +25,13 @@ pub struct Step<B: Backend> {
     /// `[batch * classes]`
     pub(crate) logits: Vec<f32>,
     #[extension_type]
-    c1: LayerTensors<B>,
-    #[extension_type]
-    c3: LayerTensors<B>,
-    #[extension_type]
-    c5: LayerTensors<B>,
-    #[extension_type]
-    f6: LayerTensors<B>,
-    #[extension_type]
-    output: LayerTensors<B>,
+    gradients: ParameterTensors<B>,
 }
 
 impl Step<Dispatch> {
     /// The gradient of each parameter.
     pub(crate) fn into_gradients(self) -> Parameters<DispatchTensor> {
-        let Self { c1, c3, c5, f6, output, .. } = self;
-        let [c1, c3, c5, f6, output] =
-            [c1, c3, c5, f6, output].map(|LayerTensors { weight, bias }| LayerParameters { weight, bias });
-        Parameters { c1, c3, c5, f6, output }
+        self.gradients.into_parameters()
     }
 }
 
@@ -77,20 +66,9 @@ fn compute<B: Host>(inputs: Inputs<B>, targets: &Targets, share: f32) -> Step<B>
     let Targets { distributions, weights } = targets;
     let Loss { mean, logits, grads } =
         Net::new().loss(&all_values::<B>(&parameters), values::<B>(&images), distributions, weights, share);
-    let layer = |shapes: LayerParameters<Shape>, grads: LayerParameters<Vec<f32>>| LayerTensors {
-        weight: B::tensor(grads.weight, shapes.weight),
-        bias: B::tensor(grads.bias, shapes.bias),
-    };
     let shapes = parameters.map(|tensor| tensor.shape());
-    Step {
-        mean,
-        logits,
-        c1: layer(shapes.c1, grads.c1),
-        c3: layer(shapes.c3, grads.c3),
-        c5: layer(shapes.c5, grads.c5),
-        f6: layer(shapes.f6, grads.f6),
-        output: layer(shapes.output, grads.output),
-    }
+    let gradients = grads.zip(shapes).map(|(grad, shape)| B::tensor(grad, shape));
+    Step { mean, logits, gradients: ParameterTensors::new(gradients) }
 }
 
 /// What a step on a mini-batch needs, by the operator; `None` where it does not apply: another backend, values other than `f32`,

@@ -90,13 +90,16 @@ impl LeNet5 {
         self.loss.label_smoothing as f32
     }
 
+    /// The labels, where the fused operators are used.
+    fn labels_if_fused(&self, batch: &Batch) -> Option<Vec<Option<usize>>> {
+        let is_fused = self.operators == Operators::Fused && is_host(&batch.images.device());
+        if is_fused { labels(&batch.targets) } else { None }
+    }
+
     /// The gradients of a mini-batch and its metrics by the fused operator, if it applies.
     #[expect(clippy::cast_possible_truncation, reason = "a fraction between 0 and 1")]
     fn fused(&self, batch: &Batch) -> Option<(GradientsParams, BatchOutput)> {
-        if self.operators != Operators::Fused || !is_host(&batch.images.device()) {
-            return None;
-        }
-        let labels = labels(&batch.targets)?;
+        let labels = self.labels_if_fused(batch)?;
         let share = match self.loss.reduction {
             // The gradients of devices that share a mini-batch are added up.
             Reduction::Mean => batch.share as f32 / labels.len() as f32,
@@ -110,10 +113,7 @@ impl LeNet5 {
 
     /// The metrics of a mini-batch by the fused operator, if it applies.
     fn fused_metrics(&self, batch: &Batch) -> Option<BatchOutput> {
-        if self.operators != Operators::Fused || !is_host(&batch.images.device()) {
-            return None;
-        }
-        let labels = labels(&batch.targets)?;
+        let labels = self.labels_if_fused(batch)?;
         let targets = Targets::new(&labels, self.classes(), self.smoothing())?;
         let rows = rows(self.forward(batch.images.clone())).ok()?;
         let (mean, _) = mean_with_grad(rows.values(), &targets.distributions, self.classes());

@@ -1,9 +1,12 @@
 //! The epochs of the learner on the CPU.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use burn::{
-    data::dataloader::Progress,
+    data::dataloader::{DataLoader, DataLoaderIterator},
     module::Module,
     tensor::Device,
     train::{
@@ -13,7 +16,7 @@ use burn::{
 };
 
 use super::step::BatchOutputs;
-use crate::model::LeNet5;
+use crate::{data::Batch, model::LeNet5};
 
 /// How often the learner's metrics, logs and display hear of mini-batches. They run on threads of their own, which would compete
 /// with the steps for the cores thousands of times a second.
@@ -54,7 +57,6 @@ impl SupervisedLearningStrategy<LeNet5> for OnHost {
             if interrupter.should_stop() {
                 break;
             }
-            let start = |total_items| LearnerEvent::StartSplit { epoch_number: epoch, total_items };
             interrupter.fail_on_error(processor.process_valid(start(valid.num_items())));
             validate(&learner.model().valid(), &valid, &mut processor, &interrupter);
             interrupter.fail_on_error(processor.process_valid(LearnerEvent::EndSplit(epoch)));
@@ -81,72 +83,56 @@ fn train_epoch(
     processor: &mut Processor,
     interrupter: &Interrupter,
 ) {
-    let mut batches = loader.iter();
-    let mut group = Group::default();
-    while let Some(batch) = batches.next() {
-        let Ok(batch) = batch.map_err(|error| interrupter.fail(error)) else { break };
+    let mut pass = Pass::of(loader);
+    while let Some(item) = pass.group(interrupter, |batch| {
         let output = learner.train_step(batch);
         learner.lr_step();
         learner.optimizer_step(output.grads);
-        group.add(output.item);
-        let stop = interrupter.should_stop();
-        let progress = batches.progress();
-        if stop || group.is_due(&progress) {
-            let (outputs, iteration) = group.take();
-            let item = TrainingItem::new(outputs, progress, Some(iteration), Some(learner.lr_current()));
-            interrupter.fail_on_error(processor.process_train(LearnerEvent::ProcessedItem(item)));
-        }
-        if stop {
-            break;
-        }
+        output.item
+    }) {
+        let item = TrainingItem { lr: Some(learner.lr_current()), ..item };
+        interrupter.fail_on_error(processor.process_train(LearnerEvent::ProcessedItem(item)));
     }
 }
 
 fn validate(net: &LeNet5, loader: &ValidLoader<LeNet5>, processor: &mut Processor, interrupter: &Interrupter) {
-    let mut batches = loader.iter();
-    let mut group = Group::default();
-    while let Some(batch) = batches.next() {
-        let Ok(batch) = batch.map_err(|error| interrupter.fail(error)) else { break };
-        group.add(InferenceStep::step(net, batch));
-        let stop = interrupter.should_stop();
-        let progress = batches.progress();
-        if stop || group.is_due(&progress) {
-            let (outputs, iteration) = group.take();
-            let item = TrainingItem::new(outputs, progress, Some(iteration), None);
-            interrupter.fail_on_error(processor.process_valid(LearnerEvent::ProcessedItem(item)));
-        }
-        if stop {
-            break;
-        }
+    let mut pass = Pass::of(loader);
+    while let Some(item) = pass.group(interrupter, |batch| InferenceStep::step(net, batch)) {
+        interrupter.fail_on_error(processor.process_valid(LearnerEvent::ProcessedItem(item)));
     }
 }
 
-/// The outputs of mini-batches that nobody has been told of yet.
-struct Group {
-    outputs: BatchOutputs,
-    told: Instant,
+/// A pass over a split, whose mini-batches are told of in groups.
+struct Pass<'a> {
+    batches: Box<dyn DataLoaderIterator<Batch> + 'a>,
     iterations: usize,
+    stopped: bool,
 }
 
-impl Default for Group {
-    fn default() -> Self {
-        Self { outputs: BatchOutputs::default(), told: Instant::now(), iterations: 0 }
-    }
-}
-
-impl Group {
-    fn add(&mut self, outputs: BatchOutputs) {
-        self.outputs.0.extend(outputs.0);
-        self.iterations += 1;
+impl<'a> Pass<'a> {
+    fn of(loader: &'a Arc<dyn DataLoader<Batch>>) -> Self {
+        Self { batches: loader.iter(), iterations: 0, stopped: false }
     }
 
-    fn is_due(&self, progress: &Progress) -> bool {
-        progress.is_completed() || self.told.elapsed() >= TELL_EVERY
-    }
-
-    /// The outputs, and how many mini-batches there were so far in the epoch.
-    fn take(&mut self) -> (BatchOutputs, usize) {
-        self.told = Instant::now();
-        (std::mem::take(&mut self.outputs), self.iterations)
+    /// Takes a step with each of the next mini-batches, until it is time to tell of them; `None` at the end, or after a stop.
+    fn group(
+        &mut self,
+        interrupter: &Interrupter,
+        mut step: impl FnMut(Batch) -> BatchOutputs,
+    ) -> Option<TrainingItem<BatchOutputs>> {
+        let (began, mut outputs) = (Instant::now(), BatchOutputs::default());
+        while !self.stopped
+            && let Some(batch) = self.batches.next()
+        {
+            let batch = batch.map_err(|error| interrupter.fail(error)).ok()?;
+            outputs.0.extend(step(batch).0);
+            self.iterations += 1;
+            self.stopped = interrupter.should_stop();
+            let progress = self.batches.progress();
+            if self.stopped || progress.is_completed() || began.elapsed() >= TELL_EVERY {
+                return Some(TrainingItem::new(outputs, progress, Some(self.iterations), None));
+            }
+        }
+        None
     }
 }
