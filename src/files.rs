@@ -50,7 +50,11 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 
 /// The SHA-256 of some parts one after the other, in hexadecimal.
 pub(crate) fn sha256_of(parts: &[&[u8]]) -> String {
-    let hash = parts.iter().fold(Sha256::new(), Digest::chain_update);
+    hexadecimal(parts.iter().fold(Sha256::new(), Digest::chain_update))
+}
+
+/// A SHA-256 in hexadecimal.
+pub(crate) fn hexadecimal(hash: Sha256) -> String {
     hash.finalize().iter().fold(String::new(), |sum, byte| sum + &format!("{byte:02x}"))
 }
 

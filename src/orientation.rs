@@ -54,7 +54,7 @@ pub fn problem(splits: &Splits) -> Result<Option<Problem>> {
         100.0 * as_they_are,
         remedies.join(" and ")
     );
-    Ok(Some(Problem { kind: "orientation", count: images.len(), spoils: true, text, examples: Vec::new() }))
+    Ok(Some(Problem::spoils("orientation", images.len(), text)))
 }
 
 fn turned(image: &[u8; PIXELS], [transpose, invert]: [bool; 2]) -> [u8; PIXELS] {

@@ -159,8 +159,7 @@ fn class_weights(weights: ClassWeights, train: &ImageSet) -> Vec<f32> {
     if weights == ClassWeights::None {
         return Vec::new();
     }
-    let mut counts = vec![0_usize; train.classes().len()];
-    (0..train.len()).for_each(|i| counts[usize::from(train.label(i))] += 1);
+    let counts = train.class_counts();
     let there = counts.iter().filter(|count| **count > 0).count();
     counts.iter().map(|count| train.len() as f32 / (there * count).max(1) as f32).collect()
 }

@@ -92,6 +92,14 @@ impl ImageSet {
         &self.classes[usize::from(self.label(index))]
     }
 
+    /// How many images each class has, by its index.
+    #[must_use]
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        (0..self.len()).for_each(|i| counts[usize::from(self.label(i))] += 1);
+        counts
+    }
+
     /// Whether the classes are the ten digits.
     #[must_use]
     pub fn shows_digits(&self) -> bool {

@@ -59,12 +59,7 @@ impl Inspection {
 }
 
 fn counts(splits: &Splits) -> Vec<ClassCounts> {
-    let count = |set: &ImageSet| {
-        let mut counts = vec![0; set.classes().len()];
-        (0..set.len()).for_each(|i| counts[usize::from(set.label(i))] += 1);
-        counts
-    };
-    let [train, valid, test] = [&splits.train, &splits.valid, &splits.test].map(count);
+    let [train, valid, test] = [&splits.train, &splits.valid, &splits.test].map(ImageSet::class_counts);
     let names = splits.train.classes().iter();
     let counts = names.zip(train).zip(valid).zip(test);
     counts.map(|(((class, train), valid), test)| ClassCounts { class: class.clone(), train, valid, test }).collect()

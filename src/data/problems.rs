@@ -24,7 +24,7 @@ pub struct Problem {
 
 impl Problem {
     /// Something that spoils a training.
-    pub(super) fn spoils(kind: &'static str, count: usize, text: String) -> Self {
+    pub(crate) fn spoils(kind: &'static str, count: usize, text: String) -> Self {
         Self { kind, count, spoils: true, text, examples: Vec::new() }
     }
 

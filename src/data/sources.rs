@@ -74,7 +74,7 @@ pub(super) const PARTS: [&str; 3] = ["training", "validation", "test"];
 /// Loads the data set that the config names.
 ///
 /// # Errors
-/// There is none, or it cannot be read.
+/// The folder holds no data set, or one that cannot be read.
 pub(super) fn load(data: &DataConfig) -> Result<Loaded> {
     let (form, beside) = recognize(&data.folder)?;
     let mut loaded = match form {

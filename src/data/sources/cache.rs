@@ -13,7 +13,7 @@ use super::tree::Picture;
 use crate::{
     config::Frame,
     data::PIXELS,
-    files::{is_temporary, remove_files, write_atomically},
+    files::{hexadecimal, is_temporary, remove_files, write_atomically},
 };
 
 /// How a kept file begins: to be changed whenever pictures are framed in another way.
@@ -51,10 +51,10 @@ fn key(root: &Path, pictures: &[&Picture], frame: Frame) -> String {
         hash.update(picture.size.to_le_bytes());
         hash.update(picture.modified.to_le_bytes());
     }
-    hash.finalize().iter().fold(String::new(), |sum, byte| sum + &format!("{byte:02x}"))
+    hexadecimal(hash)
 }
 
-/// Reads kept pictures; `None` if there are none for `count` pictures, or the file is damaged.
+/// Reads kept pictures; `None` if there is no file, or if it is damaged or does not hold `count` of them.
 pub(super) fn read(path: &Path, count: usize) -> Option<Vec<Framed>> {
     let bytes = fs::read(path).ok()?;
     let framed = decode(&bytes, count)?;
