@@ -321,7 +321,7 @@ mod gpu {
     }
 }
 
-/// Why the worker of a remote device cannot be reached any more; `None` if it can, or if the device is none.
+/// Why the worker of a remote device cannot be reached any more; `None` if it can be, or if the device is not a remote one.
 pub(crate) fn lost(name: &str) -> Option<String> {
     #[cfg(feature = "remote")]
     if let Some((REMOTE, address)) = name.split_once(':') {
