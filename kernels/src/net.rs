@@ -12,20 +12,22 @@ use crate::{
     cross_entropy::{mean, rows_with_grad},
     layers::{
         BackgroundMask, c1_s2, c3_s4,
-        dense::{C5Backward, C5Forward, F6Backward, F6Forward, OutputBackward, OutputForward, WeightGrad, bias_grad},
+        dense::{BiasGrad, C5Backward, C5Forward, F6Backward, F6Forward, OutputBackward, OutputForward, WeightGrad},
     },
-    pack::{BackwardWeights, ConvGrads, ForwardWeights, pack_blocks, unpack_blocks, unpad_rows},
+    pack::{BackwardWeights, ConvGrads, ForwardWeights, pack_blocks, unpack_blocks},
     parallel::for_each,
     parameters::{LayerParameters, Parameters},
     probe::{Probe, Stage},
     shapes::{C5, C5Row, F6, F6Row, INPUT, Image, KERNEL_ROW_PADDED, OutputBlock, S2Argmax, S2Units, S4Argmax, S4Row},
-    simd::{AlignedVec, CacheAligned, InstructionSet, LANES},
+    simd::{AlignedVec, CacheAligned, InstructionSet, LANES, Row, prefetch},
 };
 
 /// Images in a chunk.
 const CHUNK: usize = 8;
 /// Rows of the gradient of C5's weights that one thread takes at a time.
 const C5_GROUP: usize = 20;
+/// And of F6's weights.
+const F6_GROUP: usize = 40;
 
 /// LeNet-5 on one instruction set, with a probe.
 #[derive(Debug, Clone, Copy)]
@@ -223,12 +225,16 @@ impl<P: Probe> Net<P> {
         // Image by image: S2's output is still in the first-level cache when C3 reads it.
         let pooled = s2.iter_mut().zip(s2_argmax.iter_mut()).zip(s4.iter_mut().zip(s4_argmax.iter_mut()));
         let pooled = pooled.zip(background.iter_mut());
-        for (image, (((s2, s2_argmax), (s4, s4_argmax)), background)) in images.iter().zip(pooled) {
+        for (index, (((s2, s2_argmax), (s4, s4_argmax)), background)) in pooled.enumerate() {
+            let image = &images[index];
             probe.stage(Stage::C1S2Forward, || {
                 let (argmax, scratch, background) = (s2_argmax, &mut rows, &mut *background);
                 set.run(c1_s2::Forward { image, w: &w.c1, s2, argmax, background, scratch });
             });
             probe.stage(Stage::C3S4Forward, || {
+                if let Some(next) = images.get(index + 1) {
+                    prefetch(next);
+                }
                 let (argmax, scratch) = (s4_argmax, &mut without_background);
                 set.run(c3_s4::Forward { s2, background, w: &w.c3, s4, argmax, scratch });
             });
@@ -299,7 +305,7 @@ impl<P: Probe> Net<P> {
         share: f32,
     ) -> Loss {
         let forward = ForwardWeights::pack(parameters);
-        let backward = BackwardWeights::beside(&forward, parameters);
+        let backward = BackwardWeights::pack(parameters);
         let (count, classes) = (count(images), parameters.output.bias.len());
         assert_eq!((targets.len(), weights.len()), (count * classes, count), "each image needs a target and a weight");
         let mut activations = Activations::of(count);
@@ -338,25 +344,21 @@ impl<P: Probe> Net<P> {
         let (set, probe) = (self.instruction_set, &self.probe);
         let sums = convolutions.insert(zeroed_box::<ConvGrads>());
         probe.stage(Stage::OutputBackward, || {
-            let output_grad = &pack_blocks(logits_grad, logits_grad.len() / f6.len());
-            set.run(OutputBackward { output_grad, w, f6, f6_grad });
+            set.run(OutputBackward { logits_grad, w, f6, f6_grad });
         });
         probe.stage(Stage::F6Backward, || set.run(F6Backward { f6_grad, w, c5, c5_grad }));
         let mut s4_grad = CacheAligned([S4Row::zeroed(); CHUNK]);
         let s4_grad = &mut s4_grad[..s4.len()];
         probe.stage(Stage::C5Backward, || set.run(C5Backward { c5_grad, w, s4, s4_grad }));
-        let mut s2_grad = CacheAligned(S2Units::zeroed());
+        probe.stage(Stage::C3S4Backward, || {
+            let (argmax, weight_grad, bias_grad) = (s4_argmax, &mut sums.c3, &mut sums.c3_bias);
+            c3_s4::ParameterGrad { s4_grad, argmax, s2, weight_grad, bias_grad }.run(set);
+        });
+        let (mut s2_grad, mut routed) = (CacheAligned(S2Units::zeroed()), c1_s2::RoutedUnits::SCRATCH);
         for (index, s4_grad) in s4_grad.iter().enumerate() {
             probe.stage(Stage::C3S4Backward, || {
-                set.run(c3_s4::Backward {
-                    s4_grad,
-                    argmax: &s4_argmax[index],
-                    s2: &s2[index],
-                    weight: &w.c3,
-                    s2_grad: &mut s2_grad,
-                    weight_grad: &mut sums.c3,
-                    bias_grad: &mut sums.c3_bias,
-                });
+                let (argmax, s2, weight, s2_grad) = (&s4_argmax[index], &s2[index], &w.c3, &mut *s2_grad);
+                c3_s4::InputGrad { s4_grad, argmax, s2, weight, s2_grad }.run(set);
             });
             probe.stage(Stage::C1S2Backward, || {
                 let pixels = &images[(first + index) * INPUT..];
@@ -368,14 +370,9 @@ impl<P: Probe> Net<P> {
                     padded[..INPUT].copy_from_slice(pixels);
                     &padded
                 };
-                set.run(c1_s2::Backward {
-                    image,
-                    background: &background[index],
-                    s2_grad: &s2_grad,
-                    argmax: &s2_argmax[index],
-                    weight_grad: &mut sums.c1,
-                    bias_grad: &mut sums.c1_bias,
-                });
+                let (background, s2_grad, argmax) = (&background[index], &*s2_grad, &s2_argmax[index]);
+                let (weight_grad, bias_grad, scratch) = (&mut sums.c1, &mut sums.c1_bias, &mut routed);
+                c1_s2::Backward { image, background, s2_grad, argmax, weight_grad, bias_grad, scratch }.run(set);
             });
             if let Some(image_grads) = &mut image_grad {
                 c1_s2::image_grad(&s2_grad, &s2_argmax[index], w.c1, &mut image_grads[index]);
@@ -393,26 +390,30 @@ impl<P: Probe> Net<P> {
     ) -> Parameters<Vec<f32>> {
         let (set, probe) = (self.instruction_set, &self.probe);
         let count = activations.f6.len();
-        let (mut c5, mut f6) = (Vec::with_capacity(C5), LayerParameters::default());
-        let (mut c1, mut c3) = (LayerParameters::default(), LayerParameters::default());
-        let (mut c5_bias, mut output_bias) = (Vec::new(), Vec::new());
+        let (mut c5, mut f6) = (Vec::with_capacity(C5), Vec::with_capacity(C5 * F6));
         let mut output = Vec::with_capacity(output_grad.len() / count * F6);
         let rows = output.capacity();
+        let (mut c1, mut c3) = (LayerParameters::default(), LayerParameters::default());
+        let (mut c5_bias, mut f6_bias, mut output_bias) = (Vec::new(), Vec::new(), Vec::new());
         let c5_rows = c5.spare_capacity_mut()[..C5].chunks_mut(C5_GROUP).enumerate();
+        let f6_rows = f6.spare_capacity_mut()[..C5 * F6].chunks_mut(F6_GROUP * F6).enumerate();
         let blocks = output.spare_capacity_mut()[..rows].chunks_mut(F6).zip(output_grad.chunks(count));
-        let parts = [Part::F6(&mut f6), Part::Convolutions(&mut c1, &mut c3)]
-            .into_iter()
+        let parts = f6_rows
+            .map(|(group, out)| Part::F6(group * F6_GROUP, out))
+            .chain([Part::Convolutions(&mut c1, &mut c3)])
             .chain(c5_rows.map(|(group, rows)| Part::C5(group * C5_GROUP, rows)))
             .chain(blocks.map(|(rows, grads)| Part::Output(rows, grads)))
-            .chain([Part::Biases(&mut c5_bias, &mut output_bias)]);
+            .chain([Part::Biases(&mut c5_bias, &mut f6_bias, &mut output_bias)]);
         for_each(parts.collect(), |part| match part {
-            Part::F6(f6) => probe.stage(Stage::F6Backward, || {
-                let mut rows = Vec::with_capacity(C5);
+            Part::F6(first, values) => probe.stage(Stage::F6Backward, || {
+                let mut rows = [MaybeUninit::<F6Row>::uninit(); F6_GROUP];
                 let (a, b) = (&*activations.c5, &*grads.f6);
-                set.run(WeightGrad { out: &mut rows.spare_capacity_mut()[..C5], first: 0, a, b });
-                // SAFETY: `WeightGrad` writes every row it is given.
-                unsafe { rows.set_len(C5) };
-                *f6 = LayerParameters { weight: unpad_rows(&rows, F6), bias: bias_grad(&grads.f6, F6) };
+                set.run(WeightGrad { out: &mut rows, first, a, b });
+                for (values, row) in values.chunks_exact_mut(F6).zip(rows) {
+                    // SAFETY: `WeightGrad` writes every row it is given.
+                    let row = unsafe { row.assume_init() };
+                    values.write_copy_of_slice(&row.as_flattened()[..F6]);
+                }
             }),
             Part::Convolutions(c1, c3) => {
                 let total = grads.convolutions();
@@ -424,25 +425,35 @@ impl<P: Probe> Net<P> {
             Part::Output(out, b) => probe.stage(Stage::OutputBackward, || {
                 set.run(WeightGrad { out, first: 0, a: &activations.f6, b });
             }),
-            Part::Biases(c5, output) => {
-                *c5 = bias_grad(&grads.c5, C5);
-                output.extend(output_grad.chunks_exact(count).flat_map(|block| bias_grad(block, LANES)).take(classes));
+            Part::Biases(c5, f6, output) => {
+                c5.extend_from_slice(&bias_grad(set, &grads.c5).as_flattened()[..C5]);
+                f6.extend_from_slice(&bias_grad(set, &grads.f6).as_flattened()[..F6]);
+                let blocks = output_grad.chunks_exact(count).map(|block| bias_grad(set, block)[0]);
+                output.extend(blocks.flatten().take(classes));
             }
         });
         // SAFETY: `WeightGrad` writes every row it is given, each row is in one part, and a probe cannot return without running
         // the work, since it has no other `T`.
         unsafe {
             c5.set_len(C5);
+            f6.set_len(C5 * F6);
             output.set_len(rows);
         }
         Parameters {
             c1,
             c3,
             c5: LayerParameters { weight: c5.into_flattened().into_flattened(), bias: c5_bias },
-            f6,
+            f6: LayerParameters { weight: f6, bias: f6_bias },
             output: LayerParameters { weight: unpack_blocks(&output, classes), bias: output_bias },
         }
     }
+}
+
+/// The gradients of the biases of a layer, and zeros.
+fn bias_grad<const B: usize>(set: InstructionSet, grads: &[Row<B>]) -> Row<B> {
+    let mut out = [[0.0; LANES]; B];
+    set.run(BiasGrad { out: &mut out, grads });
+    out
 }
 
 /// The number of images.
@@ -465,15 +476,16 @@ pub struct Loss {
 
 /// A part of the parameters' gradients.
 enum Part<'a> {
-    F6(&'a mut LayerParameters<Vec<f32>>),
+    /// Of F6's weights: values of rows from one on.
+    F6(usize, &'a mut [MaybeUninit<f32>]),
     /// Of C1 and C3.
     Convolutions(&'a mut LayerParameters<Vec<f32>>, &'a mut LayerParameters<Vec<f32>>),
     /// Of C5's weights: rows from one on.
     C5(usize, &'a mut [MaybeUninit<S4Row>]),
     /// Of a block of the output's weights, with the gradient of its logits.
     Output(&'a mut [MaybeUninit<OutputBlock>], &'a [OutputBlock]),
-    /// Of C5 and the output.
-    Biases(&'a mut Vec<f32>, &'a mut Vec<f32>),
+    /// Of the biases of C5, F6 and the output.
+    Biases(&'a mut Vec<f32>, &'a mut Vec<f32>, &'a mut Vec<f32>),
 }
 
 /// The gradients of C5's and F6's sums, before ReLU, and of the convolutions' parameters, chunk by chunk.

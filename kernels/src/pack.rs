@@ -2,15 +2,15 @@
 //!
 //! The layouts are those of the table in [`shapes`](crate::shapes).
 
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
-use bytemuck::{Zeroable, cast_slice};
+use bytemuck::{Zeroable, cast_slice, zeroed_box};
 
 use crate::{
     parameters::{LayerParameters, Parameters},
     shapes::{
-        C1_MAPS, C1Grad, C1Weights, C3_MAPS, C3BackwardWeights, C3ForwardWeights, F6, F6Row, KERNEL, KERNEL_ROW_PADDED,
-        OutputBlock, S2_PADDED_MAPS, S4Row, TAPS,
+        C1_MAPS, C1Grad, C1Weights, C3_MAPS, C3BackwardWeights, C3ForwardWeights, C3Grad, C5Row, F6, F6Row, KERNEL,
+        KERNEL_ROW_PADDED, OutputBlock, S2_PADDED_MAPS, S4Row, TAPS,
     },
     simd::{AlignedVec, CacheAligned, LANES, Row},
 };
@@ -79,18 +79,13 @@ impl C1Packed {
 impl<'a> C3Packed<'a> {
     fn pack(c3: LayerParameters<&'a [f32]>) -> Self {
         let mut weight = CacheAligned(C3ForwardWeights::zeroed());
-        let taps = weight.as_flattened_mut();
-        for (output, kernels) in c3.weight.chunks_exact(C1_MAPS * TAPS).enumerate() {
-            for (input, kernel) in kernels.chunks_exact(TAPS).enumerate() {
-                for (tap, w) in taps.iter_mut().zip(kernel) {
-                    tap[input][output] = *w;
-                }
-            }
-        }
         let mut sums = CacheAligned([[0.0; LANES]; C1_MAPS]);
-        for tap in weight.as_flattened() {
-            for (sums, weights) in sums.iter_mut().zip(tap) {
-                sums.iter_mut().zip(weights).for_each(|(sum, w)| *sum += w);
+        for (tap, inputs) in weight.as_flattened_mut().iter_mut().enumerate() {
+            for (input, (outputs, sums)) in inputs.iter_mut().zip(sums.iter_mut()).enumerate() {
+                for (output, kernels) in c3.weight.as_chunks::<{ C1_MAPS * TAPS }>().0.iter().enumerate() {
+                    outputs[output] = kernels[input * TAPS + tap];
+                }
+                sums.iter_mut().zip(&*outputs).for_each(|(sum, w)| *sum += w);
             }
         }
         // `ForwardWeights::pack` has checked its length.
@@ -102,10 +97,12 @@ impl<'a> C3Packed<'a> {
 pub struct BackwardWeights<'a> {
     /// `[6, 1, 5, 5]`
     pub c1: &'a [f32],
-    pub c3: CacheAligned<C3BackwardWeights>,
+    pub c3: Box<CacheAligned<C3BackwardWeights>>,
     pub c5: &'a [S4Row],
-    pub f6: Cow<'a, AlignedVec<F6Row>>,
-    pub output: Cow<'a, AlignedVec<OutputBlock>>,
+    /// Transposed: `[84][120]` and zeros.
+    pub f6: AlignedVec<C5Row>,
+    /// Transposed: `[classes][84]` and zeros.
+    pub output: AlignedVec<F6Row>,
 }
 
 impl<'a> BackwardWeights<'a> {
@@ -113,23 +110,14 @@ impl<'a> BackwardWeights<'a> {
     /// The parameters are not as long as [`lengths`](crate::lengths) says.
     pub fn pack(parameters: &Parameters<&'a [f32]>) -> Self {
         let classes = parameters.classes();
-        let Parameters { f6, output, .. } = *parameters;
-        let (f6, output) = (pad_rows(f6.weight, F6), pack_blocks(output.weight, classes));
-        Self::of(parameters, Cow::Owned(f6), Cow::Owned(output))
-    }
-
-    /// The same of parameters that are packed for the forward pass.
-    pub fn beside(forward: &'a ForwardWeights, parameters: &Parameters<&'a [f32]>) -> Self {
-        Self::of(parameters, Cow::Borrowed(&forward.f6), Cow::Borrowed(&forward.output))
-    }
-
-    fn of(
-        parameters: &Parameters<&'a [f32]>,
-        f6: Cow<'a, AlignedVec<F6Row>>,
-        output: Cow<'a, AlignedVec<OutputBlock>>,
-    ) -> Self {
-        let Parameters { c1, c3, c5, .. } = *parameters;
-        Self { c1: c1.weight, c3: CacheAligned(c3_taps(c3.weight)), c5: cast_slice(c5.weight), f6, output }
+        let Parameters { c1, c3, c5, f6, output } = *parameters;
+        Self {
+            c1: c1.weight,
+            c3: c3_taps(c3.weight),
+            c5: cast_slice(c5.weight),
+            f6: transpose(f6.weight, F6),
+            output: transpose(output.weight, classes),
+        }
     }
 }
 
@@ -138,7 +126,7 @@ impl<'a> BackwardWeights<'a> {
 pub struct ConvGrads {
     pub c1: C1Grad,
     pub c1_bias: [f32; C1_MAPS],
-    pub c3: C3BackwardWeights,
+    pub c3: C3Grad,
     pub c3_bias: [f32; C3_MAPS],
 }
 
@@ -171,14 +159,17 @@ impl ConvGrads {
     }
 }
 
-/// C3's weights as they meet S2: `[16, 6, 5, 5]` to `[16][5][5][8]`.
-fn c3_taps(weight: &[f32]) -> C3BackwardWeights {
-    let mut packed = C3BackwardWeights::zeroed();
-    for (taps, kernels) in packed.iter_mut().zip(weight.chunks_exact(C1_MAPS * TAPS)) {
-        for (input, kernel) in kernels.chunks_exact(TAPS).enumerate() {
-            for (tap, w) in taps.as_flattened_mut().iter_mut().zip(kernel) {
-                tap[input] = *w;
+/// C3's weights as they meet S2.
+fn c3_taps(weight: &[f32]) -> Box<CacheAligned<C3BackwardWeights>> {
+    let mut packed = zeroed_box::<CacheAligned<C3BackwardWeights>>();
+    for ([before, after], kernels) in packed.kernels.iter_mut().zip(weight.as_chunks::<{ C1_MAPS * TAPS }>().0) {
+        for (row, column) in (0..KERNEL).flat_map(|row| (0..KERNEL).map(move |column| (row, column))) {
+            let mut inputs = [0.0; S2_PADDED_MAPS];
+            for input in 0..C1_MAPS {
+                inputs[input] = kernels[input * TAPS + row * KERNEL + column];
             }
+            before[row][column] = inputs;
+            after[row][column + 1] = inputs;
         }
     }
     packed
@@ -196,13 +187,19 @@ where
     rows
 }
 
-/// The first columns of rows.
-pub fn unpad_rows<const B: usize>(rows: &[Row<B>], columns: usize) -> Vec<f32> {
-    let mut values = Vec::with_capacity(rows.len() * columns);
-    for row in rows {
-        values.extend_from_slice(&row.as_flattened()[..columns]);
+/// The columns of a matrix as rows, padded with zeros.
+fn transpose<const B: usize>(values: &[f32], columns: usize) -> AlignedVec<Row<B>>
+where
+    Row<B>: Zeroable,
+{
+    let mut transposed = AlignedVec::<Row<B>>::zeros(columns);
+    for (block, rows) in values.chunks(LANES * columns).enumerate() {
+        for (c, column) in transposed.iter_mut().enumerate() {
+            let values = rows[c..].iter().step_by(columns);
+            column[block].iter_mut().zip(values).for_each(|(to, value)| *to = *value);
+        }
     }
-    values
+    transposed
 }
 
 /// Rows of a value for each class, cut into blocks of sixteen classes: `[rows][classes]` to `[blocks][rows][16]`.
@@ -263,7 +260,9 @@ mod tests {
             for (output, input) in (0..C3_MAPS).flat_map(|o| (0..C1_MAPS).map(move |i| (o, i))) {
                 let expected = parameters.c3.weight[(output * C1_MAPS + input) * TAPS + tap].to_bits();
                 assert_eq!(forward.c3.weight[row][column][input][output].to_bits(), expected);
-                assert_eq!(backward.c3[output][row][column][input].to_bits(), expected);
+                let [before, after] =
+                    backward.c3.kernels[output].map(|kernel| kernel[row].map(|tap| tap[input].to_bits()));
+                assert_eq!((before[column], before[KERNEL], after[0], after[1 + column]), (expected, 0, 0, expected));
             }
         }
     }
@@ -275,10 +274,17 @@ mod tests {
         for (row, values) in grads.c1.as_flattened_mut().iter_mut().zip(c1.chunks(KERNEL)) {
             row[..KERNEL].copy_from_slice(values);
         }
-        grads.c3 = c3_taps(&c3);
+        for (grads, [kernel, _]) in grads.c3.iter_mut().zip(&c3_taps(&c3).kernels) {
+            grads.iter_mut().zip(kernel).for_each(|(grads, row)| grads.copy_from_slice(&row[..KERNEL]));
+        }
         assert_eq!((grads.unpack_c1().weight, grads.unpack_c3().weight), (c1, c3));
         let rows = numbered(3 * F6);
-        assert_eq!(unpad_rows(&pad_rows::<6>(&rows, F6), F6), rows);
+        let padded: Vec<&[f32]> = rows.chunks(F6).collect();
+        assert!(pad_rows::<6>(&rows, F6).iter().zip(padded).all(|(row, values)| &row.as_flattened()[..F6] == values));
+        for (column, transposed) in transpose::<1>(&rows, F6).iter().enumerate() {
+            let expected = [rows[column], rows[F6 + column], rows[2 * F6 + column], 0.0];
+            assert_eq!(transposed[0][..4], expected);
+        }
         for classes in [2, 10, 16, 17, 62, 256] {
             let rows = numbered(5 * classes);
             let packed = pack_blocks(&rows, classes);

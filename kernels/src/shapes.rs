@@ -13,13 +13,16 @@
 //! | C1's weight gradient | `ohw8`: `[6][5][8]`, five columns and three zeros | [`C1Grad`] |
 //! | C3's weights, forward | `hwio`: `[5][5][6][16]` | [`C3ForwardWeights`] |
 //! | C3's weights, summed over a kernel | `io`: `[6][16]` | in [`pack`](crate::pack) |
-//! | C3's weights, backward, and their gradient | `ohwi8`: `[16][5][5][8]` | [`C3BackwardWeights`] |
+//! | C3's weights, backward | `ohwi8` twice, with a column of zeros after and before, and a row of them: `[16][2][6][6][8]` | [`C3BackwardWeights`] |
+//! | C3's weight gradient | `ohwi8`: `[16][5][5][8]` | [`C3Grad`] |
 //! | C5's weights | `oi`: `[120][400]` | `[S4Row]` |
 //! | F6's weights | `io` and zeros: `[120][96]` | `[F6Row]` |
 //! | the output's weights | `io` of each block: `[blocks][84][16]` | `[OutputBlock]` |
 //!
 //! `h` and `w` are rows and columns, `c` maps, `i` and `o` a layer's input and output maps; a number is the size that the
 //! innermost dimension is zero-padded to.
+
+use bytemuck::{NoUninit, Zeroable, cast_slice};
 
 use crate::simd::{LANES, Row};
 
@@ -70,4 +73,32 @@ pub type OutputBlock = Row<1>;
 pub type C1Weights = [[[f32; LANES]; KERNEL]; KERNEL];
 pub type C1Grad = [[[f32; KERNEL_ROW_PADDED]; KERNEL]; C1_MAPS];
 pub type C3ForwardWeights = [[[[f32; LANES]; C1_MAPS]; KERNEL]; KERNEL];
-pub type C3BackwardWeights = [[[[f32; S2_PADDED_MAPS]; KERNEL]; KERNEL]; C3_MAPS];
+pub type C3Grad = [[[[f32; S2_PADDED_MAPS]; KERNEL]; KERNEL]; C3_MAPS];
+
+/// C3's weights as they meet S2.
+#[derive(Clone, Copy, Zeroable, NoUninit)]
+#[repr(C)]
+pub struct C3BackwardWeights {
+    /// A row before the first one.
+    zeros: [[f32; S2_PADDED_MAPS]; KERNEL + 1],
+    /// Each kernel with a column of zeros after it, then with one before it, and both times a row of zeros below.
+    pub kernels: [[[[[f32; S2_PADDED_MAPS]; KERNEL + 1]; KERNEL + 1]; 2]; C3_MAPS],
+}
+
+impl C3BackwardWeights {
+    /// All values.
+    #[inline(always)]
+    pub fn as_flat(&self) -> &[f32] {
+        cast_slice(std::slice::from_ref(self))
+    }
+
+    /// Where the six rows begin that meet the rows of a window, for a unit whose receptive field begins in one of the window's first
+    /// two rows and columns: with the kernel, or with the zeros before it.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "below 10,000")]
+    pub fn start(map: usize, row: u32, column: u32) -> u32 {
+        const ROW: u32 = ((KERNEL + 1) * S2_PADDED_MAPS) as u32;
+        const KERNEL_ROWS: u32 = KERNEL as u32 + 1;
+        (1 - row + (map as u32 * 2 + column) * KERNEL_ROWS) * ROW
+    }
+}

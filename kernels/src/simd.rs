@@ -1,14 +1,20 @@
 //! What the kernels are written with: sixteen values at a time, whatever the processor's vectors are.
 
 mod aligned;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod dispatch;
 mod f32x16;
 pub mod matmul;
+mod nonzero;
+mod prefetch;
 
 pub use self::{
     aligned::{AlignedVec, CacheAligned},
     dispatch::{InstructionSet, Kernel},
-    f32x16::{F32x8, F32x16, LANES, is_nonzero},
+    f32x16::{F32Lanes, F32x8, F32x16, LANES, is_nonzero},
+    nonzero::NonzeroList,
+    prefetch::prefetch,
 };
 
 /// A row of a matrix in blocks of sixteen values.

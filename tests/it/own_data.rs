@@ -496,14 +496,15 @@ fn a_run_for_other_classes_begins_with_what_another_one_learned() {
     let (ten, three) = (idx(&textures(10, 0..30), &textures(10, 30..32)), tempfile::tempdir().unwrap());
     let out = tempfile::tempdir().unwrap();
     let base = out.path().join("base");
-    train_quietly(&config(ten.path(), &["training.epochs=10"]), &base, Existing::Refuse).unwrap();
+    let rate = "optimizer.learning_rate=0.003";
+    train_quietly(&config(ten.path(), &["training.epochs=10", rate]), &base, Existing::Refuse).unwrap();
     let names = ["0", "new", "4"];
     for (label, number) in (0..60).map(|i| (i % 3, i)) {
         save(&texture([0, 7, 4][label], 50 + number), &three.path().join(names[label]).join(format!("{number}.png")));
     }
     let loss = |name: &str, from: &str| {
         let set = format!("training.from={from}");
-        let config = config(three.path(), &["training.epochs=1", "data.invert=false", &set]);
+        let config = config(three.path(), &["training.epochs=1", "data.invert=false", rate, &set]);
         train_quietly(&config, &out.path().join(name), Existing::Refuse).unwrap().epochs[0].train.loss
     };
     let (taken, random) = (loss("taken", arg(&base)), loss("random", ""));

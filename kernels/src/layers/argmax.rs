@@ -7,7 +7,7 @@
 use macerator::Simd;
 
 use crate::{
-    shapes::{INPUT_SIDE, S2_PADDED_MAPS, S2_ROW_STRIDE, S2_SIDE, S4_CELLS, S4_SIDE},
+    shapes::{INPUT_SIDE, S2_PADDED_MAPS, S2_ROW_STRIDE, S2_SIDE, S2Argmax, S4_SIDE, S4Argmax},
     simd::{F32x16, LANES, unroll},
 };
 
@@ -31,105 +31,60 @@ pub fn push_code<S: Simd, const N: usize>(row: F32x16<S, N>, code: F32x16<S, N>,
     code.mul_add(F32x16::splat((1_u32 << (2 * digit)) as f32), row)
 }
 
-/// A unit's gradient, and the offset in its layer's input of the receptive field that it goes to.
-#[derive(Clone, Copy, Default)]
-pub struct RoutedGrad {
-    pub grad: f32,
-    pub offset: u32,
-}
-
-impl RoutedGrad {
-    #[inline(always)]
-    pub fn new(grad: f32, offset: usize) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "below 2048")]
-        let offset = offset as u32;
-        Self { grad, offset }
+/// Of a row of S2's windows in one map: the offsets in an image of the receptive fields of the units of C1 that the units took
+/// their values from. What follows the fourteenth is meaningless.
+///
+/// They are at most 27 rows and 27 columns.
+#[inline(always)]
+pub fn s2_offsets(codes: &S2Argmax, y: usize, map: usize) -> [u32; LANES] {
+    let rows = [digits(codes[y][map]), digits(codes[y][S2_PADDED_MAPS + map])];
+    let mut offsets = [0; LANES];
+    #[expect(clippy::cast_possible_truncation, reason = "below 1024")]
+    for x in 0..LANES {
+        let code = rows[x % 2] >> (2 * (x / 2)) & 3;
+        offsets[x] = ((2 * y + code as usize / 2) * INPUT_SIDE + 2 * x + code as usize % 2) as u32;
     }
+    offsets
 }
 
-/// A pooling window: where it is in what is pooled, and where its codes are.
-#[derive(Clone, Copy)]
-pub struct Window {
-    /// The offset of the first candidate's receptive field.
-    offset: u32,
-    /// The first map's position among the codes.
-    row: u32,
-    /// Bits below the window's digit.
-    shift: u32,
-}
-
-/// How windows lie in what is pooled: the distance of two rows and of two columns of candidates, and how many windows of a
-/// row share a block of codes.
-struct Geometry {
-    row: usize,
-    column: usize,
-    in_block: usize,
-}
-
-/// S2's windows in the image.
-const S2_IN_IMAGE: Geometry = Geometry { row: INPUT_SIDE, column: 1, in_block: LANES / S2_PADDED_MAPS };
-/// S4's windows in S2.
-const S4_IN_S2: Geometry = Geometry { row: S2_ROW_STRIDE, column: S2_PADDED_MAPS, in_block: 1 };
-
-/// S2's windows, row by row.
-pub static S2_WINDOWS: [Window; S2_SIDE * S2_SIDE] = S2_IN_IMAGE.windows(S2_SIDE);
-/// S4's windows, row by row.
-pub static S4_WINDOWS: [Window; S4_CELLS] = S4_IN_S2.windows(S4_SIDE);
-
-impl Geometry {
-    #[expect(clippy::cast_possible_truncation, reason = "all below 2048")]
-    const fn windows<const CELLS: usize>(&self, side: usize) -> [Window; CELLS] {
-        let mut windows = [Window { offset: 0, row: 0, shift: 0 }; CELLS];
-        let mut cell = 0;
-        while cell < CELLS {
-            let (y, x) = (cell / side, cell % side);
-            windows[cell] = Window {
-                offset: 2 * (y * self.row + x * self.column) as u32,
-                row: (y * LANES + x % self.in_block * (LANES / self.in_block)) as u32,
-                shift: 2 * (x / self.in_block) as u32,
-            };
-            cell += 1;
-        }
-        windows
+/// The codes of the sixteen units at a position of S4, which count row by row: which candidates they took their values from.
+#[inline(always)]
+pub fn s4_codes(codes: &S4Argmax, cell: usize) -> [u32; LANES] {
+    let mut of_cell = [0; LANES];
+    for map in 0..LANES {
+        of_cell[map] = digits(codes[cell / S4_SIDE][map]) >> (2 * (cell % S4_SIDE)) & 3;
     }
-
-    /// The offset of a candidate's receptive field from the first one's.
-    #[inline(always)]
-    fn candidate(&self, code: usize) -> usize {
-        code / 2 * self.row + code % 2 * self.column
-    }
+    of_cell
 }
 
-impl Window {
-    #[inline(always)]
-    fn code<const ROWS: usize>(self, codes: &[[f32; LANES]; ROWS], map: usize) -> usize {
-        let row = codes.as_flattened()[self.row as usize + map];
-        debug_assert!((0.0..16_777_216.0).contains(&row));
-        // SAFETY: codes come only from zeroed memory or `push_code`: `Activations` is private, each digit is 0 to 3, and a
-        // row has at most seven, so the value is a whole number below 2^24.
-        let row: u32 = unsafe { row.to_int_unchecked() };
-        (row >> self.shift) as usize % CODES.len()
-    }
+/// The offset in S2 of the receptive field of a candidate of a window of S4, by its code.
+///
+/// It is at most 9 rows and 9 columns.
+#[inline(always)]
+pub fn s4_offset(cell: usize, code: u32) -> usize {
+    let (y, x, code) = (cell / S4_SIDE, cell % S4_SIDE, code as usize);
+    (2 * y + code / 2) * S2_ROW_STRIDE + (2 * x + code % 2) * S2_PADDED_MAPS
+}
+
+/// The digits of a row of codes, as a whole number.
+#[inline(always)]
+fn digits(row: f32) -> u32 {
+    debug_assert!((0.0..16_777_216.0).contains(&row));
+    // SAFETY: codes come only from zeroed memory or `push_code`: `Activations` is private, each digit is 0 to 3, and a row has at
+    // most seven, so the value is a whole number below 2^24.
+    unsafe { row.to_int_unchecked() }
 }
 
 /// The offset in an image of the receptive field of the unit of C1 that a unit of S2 took its value from. `cell` counts S2's
 /// positions row by row.
-///
-/// It is at most 27 rows and 27 columns.
-#[inline(always)]
-pub fn s2_argmax(codes: &[[f32; LANES]; S2_SIDE], cell: usize, map: usize) -> usize {
-    let window = S2_WINDOWS[cell];
-    window.offset as usize + S2_IN_IMAGE.candidate(window.code(codes, map))
+pub fn s2_argmax(codes: &S2Argmax, cell: usize, map: usize) -> usize {
+    s2_offsets(codes, cell / S2_SIDE, map)[cell % S2_SIDE] as usize
 }
 
-/// The offset in S2 of the receptive field of the unit of C3 that a unit of S4 took its value from. `cell` counts S4's
-/// positions row by row.
-///
-/// It is at most 9 rows and 9 columns.
-#[inline(always)]
-pub fn s4_argmax(codes: &[[f32; LANES]; S4_SIDE], cell: usize, map: usize) -> usize {
-    let window = S4_WINDOWS[cell];
-    window.offset as usize + S4_IN_S2.candidate(window.code(codes, map))
+/// The offset in S2 of the receptive field of the unit of C3 that a unit of S4 took its value from.
+#[cfg(test)]
+pub fn s4_argmax(codes: &S4Argmax, cell: usize, map: usize) -> usize {
+    s4_offset(cell, s4_codes(codes, cell)[map])
 }
 
 #[cfg(test)]

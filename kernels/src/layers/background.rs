@@ -3,46 +3,94 @@
 //! Most of an image of a digit is of one exact shade. Where nothing else lies in a pooling window's receptive field, its
 //! outcome in C1 and S2 is the same everywhere: it is computed once. C3 makes use of it, too.
 
-use crate::shapes::{INPUT_SIDE, Image, S2_PADDED_MAPS, S2_SIDE, WINDOW_FIELD};
+use macerator::Simd;
+
+use crate::{
+    shapes::{INPUT_SIDE, Image, S2_PADDED_MAPS, S2_SIDE, WINDOW_FIELD},
+    simd::{F32x16, LANES},
+};
+
+/// A row of C1's pooling windows, as bits: whether window `x` covers anything but background, the shade of the first pixel, is
+/// bit `2 x`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ForegroundRow(u32);
+
+impl ForegroundRow {
+    /// All windows.
+    pub const ALL: Self = Self(0x0555_5555);
+
+    /// Whether window `x` is among them.
+    #[inline(always)]
+    pub fn has(self, x: usize) -> bool {
+        self.0 >> (2 * x) & 1 != 0
+    }
+
+    /// Whether there are none.
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// 1 for each window that is not among them.
+    #[inline(always)]
+    pub fn others(self) -> [u32; LANES] {
+        let mut others = [0; LANES];
+        for x in 0..LANES {
+            others[x] = !self.0 >> (2 * x) & 1;
+        }
+        others
+    }
+
+    /// Adds window `x`.
+    #[cfg(test)]
+    pub fn insert(&mut self, x: usize) {
+        self.0 |= 1 << (2 * x);
+    }
+
+    /// The windows from `x` on.
+    #[inline(always)]
+    pub fn from(self, x: usize) -> Self {
+        Self(self.0 >> (2 * x))
+    }
+
+    /// The pairs of windows of which at least one is among them, each as bit `4 i`.
+    #[inline(always)]
+    pub fn pairs(self) -> u32 {
+        (self.0 | self.0 >> 2) & 0x0111_1111
+    }
+}
 
 /// What C1 finds out about an image's background.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BackgroundMask {
-    /// Whether a pooling window of C1 covers anything but background, the shade of the first pixel.
-    pub foreground: [[bool; S2_SIDE]; S2_SIDE],
+    /// Which pooling windows of C1 cover anything but background.
+    pub foreground: [ForegroundRow; S2_SIDE],
     /// S2's units where there is background alone; all zeros if one of them is not finite.
     pub s2: [f32; S2_PADDED_MAPS],
 }
 
-/// Which pooling windows of C1 cover anything but background, the shade of the first pixel. A shade that is not finite is
-/// never background: such windows are always computed.
+/// Which pooling windows of C1 cover anything but background. A shade that is not finite is never background: such windows are
+/// always computed.
 #[inline(always)]
-pub fn foreground(image: &Image) -> [[bool; S2_SIDE]; S2_SIDE] {
-    const WORDS: usize = INPUT_SIDE / 8;
+pub fn foreground<S: Simd, const N: usize>(image: &Image) -> [ForegroundRow; S2_SIDE] {
     let shade = image[0][0];
     let background = if shade.is_finite() { shade } else { f32::NAN };
-    // A byte for each pixel, and eight bytes to a word.
-    let mut bytes = [[0_u8; INPUT_SIDE]; INPUT_SIDE];
-    #[expect(clippy::float_cmp, reason = "background is of one shade exactly")]
-    for y in 0..INPUT_SIDE {
-        for x in 0..INPUT_SIDE {
-            bytes[y][x] = u8::from(image[y][x] != background);
+    // A bit for each pixel.
+    let mut rows = [0; INPUT_SIDE];
+    for (bits, row) in rows.iter_mut().zip(image) {
+        for (half, pixels) in row.as_chunks::<LANES>().0.iter().enumerate() {
+            *bits |= F32x16::<S, N>::differing(pixels, background) << (half * LANES);
         }
     }
-    let mut foreground = [[false; S2_SIDE]; S2_SIDE];
+    let mut foreground = [ForegroundRow::default(); S2_SIDE];
     for y in 0..S2_SIDE {
-        let mut words = [0; WORDS + 1];
-        for row in &bytes[2 * y..2 * y + WINDOW_FIELD] {
-            for (word, bytes) in words.iter_mut().zip(row.as_chunks().0) {
-                *word |= u64::from_le_bytes(*bytes);
-            }
+        let mut column = 0;
+        for row in 0..WINDOW_FIELD {
+            column |= rows[2 * y + row];
         }
-        for x in 0..S2_SIDE {
-            // Six pixels from column 2 x on, of which the last two may be in the next word.
-            let (word, shift) = (x / 4, x % 4 * 16);
-            let both = u128::from(words[word]) | u128::from(words[word + 1]) << 64;
-            foreground[y][x] = both >> shift & 0xFFFF_FFFF_FFFF != 0;
-        }
+        // Of two pixels from each column on, then of six.
+        let two = column | column >> 1;
+        foreground[y] = ForegroundRow((two | two >> 2 | two >> 4) & ForegroundRow::ALL.0);
     }
     foreground
 }
@@ -50,17 +98,35 @@ pub fn foreground(image: &Image) -> [[bool; S2_SIDE]; S2_SIDE] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::{InstructionSet, Kernel};
+
+    struct Foreground<'a>(&'a Image, &'a mut [ForegroundRow; S2_SIDE]);
+
+    impl Kernel for Foreground<'_> {
+        #[inline(always)]
+        fn run<S: Simd, const N: usize>(self) {
+            *self.1 = foreground::<S, N>(self.0);
+        }
+    }
+
+    fn foreground_by(set: InstructionSet, image: &Image) -> [ForegroundRow; S2_SIDE] {
+        let mut found = [ForegroundRow::default(); S2_SIDE];
+        set.run(Foreground(image, &mut found));
+        found
+    }
 
     #[test]
     fn each_window_sees_the_pixels_of_its_receptive_field() {
         for (y, x) in (0..INPUT_SIDE).flat_map(|y| (0..INPUT_SIDE).map(move |x| (y, x))).skip(1) {
             let mut image = [[-0.4; INPUT_SIDE]; INPUT_SIDE];
             image[y][x] = 0.1;
-            let found = foreground(&image);
-            for (row, column) in (0..S2_SIDE).flat_map(|y| (0..S2_SIDE).map(move |x| (y, x))) {
-                let sees = (2 * row..2 * row + WINDOW_FIELD).contains(&y)
-                    && (2 * column..2 * column + WINDOW_FIELD).contains(&x);
-                assert_eq!(found[row][column], sees, "pixel {y}, {x}, window {row}, {column}");
+            for set in InstructionSet::available() {
+                let found = foreground_by(set, &image);
+                for (row, column) in (0..S2_SIDE).flat_map(|y| (0..S2_SIDE).map(move |x| (y, x))) {
+                    let sees = (2 * row..2 * row + WINDOW_FIELD).contains(&y)
+                        && (2 * column..2 * column + WINDOW_FIELD).contains(&x);
+                    assert_eq!(found[row].has(column), sees, "pixel {y}, {x}, window {row}, {column}, {}", set.name());
+                }
             }
         }
     }
@@ -68,7 +134,10 @@ mod tests {
     #[test]
     fn a_shade_that_is_not_finite_is_no_background() {
         for shade in [f32::NAN, f32::INFINITY] {
-            assert_eq!(foreground(&[[shade; INPUT_SIDE]; INPUT_SIDE]), [[true; S2_SIDE]; S2_SIDE]);
+            for set in InstructionSet::available() {
+                let found = foreground_by(set, &[[shade; INPUT_SIDE]; INPUT_SIDE]);
+                assert_eq!(found, [ForegroundRow::ALL; S2_SIDE], "{}", set.name());
+            }
         }
     }
 }

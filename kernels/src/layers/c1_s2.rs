@@ -23,19 +23,19 @@
 //! 4. Backward, three in four of the assignment's products have a factor of zero: only the receptive field of a window's
 //!    maximum is multiplied. Over background, where all pixels are alike, gradients are added up first.
 
+mod backward;
+
 use macerator::Simd;
 
+pub use self::backward::{Backward, RoutedUnits};
 use super::{
-    argmax::{RoutedGrad, push_code, relu_max_pool, s2_argmax},
-    background::{BackgroundMask, foreground},
+    argmax::{push_code, relu_max_pool, s2_argmax},
+    background::{BackgroundMask, ForegroundRow, foreground},
 };
 use crate::{
     pack::C1Packed,
-    shapes::{
-        C1_MAPS, C1Grad, C1Weights, INPUT, INPUT_SIDE, Image, KERNEL, KERNEL_ROW_PADDED, S2_PADDED_MAPS, S2_SIDE,
-        S2Argmax, S2Units, WINDOW_FIELD,
-    },
-    simd::{CacheAligned, F32x8, F32x16, Kernel, LANES, is_nonzero, unroll},
+    shapes::{C1_MAPS, C1Weights, INPUT_SIDE, Image, KERNEL, S2_PADDED_MAPS, S2_SIDE, S2Argmax, S2Units, WINDOW_FIELD},
+    simd::{CacheAligned, F32x16, Kernel, LANES, unroll},
 };
 
 /// The even or the odd columns of an image's row, each pixel eight times.
@@ -69,14 +69,16 @@ impl Kernel for Forward<'_> {
         let mut rows_ready = 0;
         for y in 0..S2_SIDE {
             let row = &mut s2[y];
-            // The blocks of this row of windows with foreground.
-            let (mut blocks, mut count) = ([0; BLOCKS + 1], 0);
+            // Over background all four candidates are alike: the first one wins, which is code 0.
             for block in 0..BLOCKS {
-                // Over background all four candidates are alike: the first one wins, which is code 0.
                 background_block.store(block_mut(row, block));
-                blocks[count] = block;
-                let [left, right] = [background.foreground[y][2 * block], background.foreground[y][2 * block + 1]];
-                count += usize::from(left | right);
+            }
+            // The blocks of this row of windows with foreground.
+            let (mut blocks, mut count, mut pairs) = ([0; BLOCKS], 0, background.foreground[y].pairs());
+            while pairs != 0 {
+                blocks[count] = pairs.trailing_zeros() as usize / 4;
+                count += 1;
+                pairs &= pairs - 1;
             }
             let mut codes = F32x16::<S, N>::splat(0.0);
             if count > 0 {
@@ -86,22 +88,25 @@ impl Kernel for Forward<'_> {
                     rows_ready += 1;
                 }
                 let scratch = &**scratch;
-                let mut first = 0;
-                while first < count {
-                    let some = &blocks[first..count];
-                    // As many blocks as the registers hold: four candidates for each, and four weights.
-                    first += if F32x16::<S, N>::REGISTERS >= 32 {
-                        match some {
-                            [a, b, c, d, ..] => {
-                                compute_blocks::<S, N, 4>(scratch, y, [*a, *b, *c, *d], w, row, &mut codes)
-                            }
-                            [a, b, c] => compute_blocks::<S, N, 3>(scratch, y, [*a, *b, *c], w, row, &mut codes),
-                            [a, b] => compute_blocks::<S, N, 2>(scratch, y, [*a, *b], w, row, &mut codes),
-                            _ => compute_blocks::<S, N, 1>(scratch, y, [some[0]], w, row, &mut codes),
+                let mut compute = Row { scratch, y, w, s2: row, codes: &mut codes };
+                // As many blocks as the registers hold: four candidates for each, and four weights.
+                if F32x16::<S, N>::REGISTERS >= 32 {
+                    match count {
+                        7 => {
+                            compute.blocks::<4>(&blocks);
+                            compute.blocks::<3>(&blocks[4..]);
                         }
-                    } else {
-                        compute_blocks::<S, N, 1>(scratch, y, [some[0]], w, row, &mut codes)
-                    };
+                        6 => compute.blocks::<6>(&blocks),
+                        5 => compute.blocks::<5>(&blocks),
+                        4 => compute.blocks::<4>(&blocks),
+                        3 => compute.blocks::<3>(&blocks),
+                        2 => compute.blocks::<2>(&blocks),
+                        _ => compute.blocks::<1>(&blocks),
+                    }
+                } else {
+                    for block in 0..count {
+                        compute.blocks::<1>(&blocks[block..]);
+                    }
                 }
             }
             codes.store(&mut argmax[y]);
@@ -135,9 +140,9 @@ fn background_mask<S: Simd, const N: usize>(image: &Image, unit: F32x16<S, N>) -
     let mut s2 = [0.0; S2_PADDED_MAPS];
     s2.copy_from_slice(&twice[..S2_PADDED_MAPS]);
     if s2[..C1_MAPS].iter().all(|unit| unit.is_finite()) {
-        BackgroundMask { foreground: foreground(image), s2 }
+        BackgroundMask { foreground: foreground::<S, N>(image), s2 }
     } else {
-        BackgroundMask { foreground: [[true; S2_SIDE]; S2_SIDE], s2: [0.0; S2_PADDED_MAPS] }
+        BackgroundMask { foreground: [ForegroundRow::ALL; S2_SIDE], s2: [0.0; S2_PADDED_MAPS] }
     }
 }
 
@@ -153,38 +158,42 @@ fn replicate<S: Simd, const N: usize>(row: &[f32; INPUT_SIDE], by_parity: &mut [
     }
 }
 
-/// Computes `T` blocks of row `y` of S2. Gives `T`.
-#[inline(always)]
-fn compute_blocks<S: Simd, const N: usize, const T: usize>(
-    scratch: &[[ParityRow; 2]; 8],
+/// A row of S2 that is computed.
+struct Row<'a, S: Simd, const N: usize> {
+    scratch: &'a [[ParityRow; 2]; 8],
     y: usize,
-    blocks: [usize; T],
-    w: &C1Packed,
-    s2: &mut [[f32; S2_PADDED_MAPS]; S2_SIDE],
-    codes: &mut F32x16<S, N>,
-) -> usize {
-    let mut candidates = [[F32x16::<S, N>::load(&w.bias); 4]; T];
-    let mut offsets = [0; T];
-    unroll!(t < T, {
-        assert!(blocks[t] < BLOCKS);
-        offsets[t] = blocks[t] * LANES;
-    });
-    // SAFETY: each offset is that of a block, as asserted above, hence at most `(BLOCKS - 1) * LANES`.
-    unsafe {
-        window_row::<S, N, T, true, false>(&mut candidates, &scratch[2 * y % 8], &offsets, &w.weight, 0);
-        for row in 1..KERNEL {
-            let by_parity = &scratch[(2 * y + row) % 8];
-            window_row::<S, N, T, true, true>(&mut candidates, by_parity, &offsets, &w.weight, row);
+    w: &'a C1Packed,
+    s2: &'a mut [[f32; S2_PADDED_MAPS]; S2_SIDE],
+    codes: &'a mut F32x16<S, N>,
+}
+
+impl<S: Simd, const N: usize> Row<'_, S, N> {
+    /// Computes the first `T` of some blocks.
+    #[inline(always)]
+    fn blocks<const T: usize>(&mut self, blocks: &[usize]) {
+        let Self { scratch, y, w, s2, codes } = self;
+        let mut candidates = [[F32x16::<S, N>::load(&w.bias); 4]; T];
+        let mut offsets = [0; T];
+        unroll!(t < T, {
+            assert!(blocks[t] < BLOCKS);
+            offsets[t] = blocks[t] * LANES;
+        });
+        // SAFETY: each offset is that of a block, as asserted above, hence at most `(BLOCKS - 1) * LANES`.
+        unsafe {
+            window_row::<S, N, T, true, false>(&mut candidates, &scratch[2 * *y % 8], &offsets, &w.weight, 0);
+            for row in 1..KERNEL {
+                let by_parity = &scratch[(2 * *y + row) % 8];
+                window_row::<S, N, T, true, true>(&mut candidates, by_parity, &offsets, &w.weight, row);
+            }
+            let by_parity = &scratch[(2 * *y + KERNEL) % 8];
+            window_row::<S, N, T, false, true>(&mut candidates, by_parity, &offsets, &w.weight, KERNEL);
         }
-        let by_parity = &scratch[(2 * y + KERNEL) % 8];
-        window_row::<S, N, T, false, true>(&mut candidates, by_parity, &offsets, &w.weight, KERNEL);
+        unroll!(t < T, {
+            let (max, code) = relu_max_pool(candidates[t]);
+            **codes = push_code(**codes, code, blocks[t]);
+            max.store(block_mut(s2, blocks[t]));
+        });
     }
-    unroll!(t < T, {
-        let (max, code) = relu_max_pool(candidates[t]);
-        *codes = push_code(*codes, code, blocks[t]);
-        max.store(block_mut(s2, blocks[t]));
-    });
-    T
 }
 
 /// Adds one of the six rows of pixels in the receptive field of `T` blocks of windows to their candidates. `UPPER` and
@@ -275,109 +284,6 @@ impl<S: Simd, const N: usize> TapWeights<S, N> {
     }
 }
 
-/// The backward pass over one image: adds to the gradients of weights and biases.
-pub struct Backward<'a> {
-    /// The image and eight more values, read but ignored: the last row of the last window ends beyond the image.
-    pub image: &'a [f32; INPUT + KERNEL_ROW_PADDED],
-    pub background: &'a BackgroundMask,
-    /// Zero where a unit of S2 is zero.
-    pub s2_grad: &'a S2Units,
-    pub argmax: &'a S2Argmax,
-    pub weight_grad: &'a mut C1Grad,
-    pub bias_grad: &'a mut [f32; C1_MAPS],
-}
-
-impl Kernel for Backward<'_> {
-    /// A row of a kernel is five values: wider vectors would not help.
-    const MAX_LANES: usize = KERNEL_ROW_PADDED;
-
-    #[inline(always)]
-    fn run<S: Simd, const N: usize>(self) {
-        /// Two independent chains of additions hide the latency.
-        const CHAINS: usize = 2;
-        let Self { image, background, s2_grad, argmax, weight_grad, bias_grad } = self;
-        let (nonzero, background_grad) = sort_units::<S, N>(background, s2_grad);
-        // One more, so that their number can be made even.
-        let mut routed = [RoutedGrad::default(); S2_SIDE * S2_SIDE + 1];
-        for map in 0..C1_MAPS {
-            let cells = nonzero.cells(map);
-            let count = cells.len();
-            routed[count] = RoutedGrad::default();
-            for (routed, cell) in routed.iter_mut().zip(cells) {
-                let cell = usize::from(*cell);
-                *routed = RoutedGrad::new(s2_grad.as_flattened()[cell][map], s2_argmax(argmax, cell, map));
-            }
-            let mut grads = [[F32x8::<S, N>::splat(0.0); KERNEL]; CHAINS];
-            if background_grad[map] != 0.0 {
-                grads[0] = [F32x8::splat(background_grad[map] * image[0]); KERNEL];
-            }
-            let mut bias = background_grad[map];
-            for pair in routed[..count.next_multiple_of(CHAINS)].as_chunks::<CHAINS>().0 {
-                unroll!(chain < CHAINS, {
-                    let RoutedGrad { grad, offset } = pair[chain];
-                    bias += grad;
-                    let grad = F32x8::splat(grad);
-                    unroll!(row < KERNEL, {
-                        // SAFETY: a receptive field begins in row and column 27 at most, so its last row ends at
-                        // (27 + 4) * 32 + 27 + 8 < INPUT + KERNEL_ROW_PADDED.
-                        let pixels = unsafe {
-                            let start = offset as usize + row * INPUT_SIDE;
-                            debug_assert!(start + KERNEL_ROW_PADDED <= image.len());
-                            F32x8::load_from(image.as_ptr().add(start))
-                        };
-                        grads[chain][row] = grad.mul_add(pixels, grads[chain][row]);
-                    });
-                });
-            }
-            bias_grad[map] += bias;
-            unroll!(row < KERNEL, {
-                let sum = &mut weight_grad[map][row];
-                F32x8::load(sum).add(grads[0][row].add(grads[1][row])).store(sum);
-            });
-        }
-    }
-}
-
-/// The positions in S2 of units with a gradient, map by map.
-struct NonzeroCells {
-    cells: [[u8; 256]; C1_MAPS],
-    counts: [usize; C1_MAPS],
-}
-
-impl NonzeroCells {
-    #[inline(always)]
-    fn cells(&self, map: usize) -> &[u8] {
-        &self.cells[map][..self.counts[map]]
-    }
-}
-
-/// The units over foreground that have a gradient, and the sum of the gradients over background, map by map.
-#[inline(always)]
-fn sort_units<S: Simd, const N: usize>(
-    background: &BackgroundMask,
-    s2_grad: &S2Units,
-) -> (NonzeroCells, [f32; S2_PADDED_MAPS]) {
-    let mut nonzero = NonzeroCells { cells: [[0; 256]; C1_MAPS], counts: [0; C1_MAPS] };
-    let mut background_grad = F32x8::<S, N>::splat(0.0);
-    let cells = background.foreground.as_flattened().iter().zip(s2_grad.as_flattened());
-    for (cell, (foreground, grads)) in cells.enumerate() {
-        if *foreground {
-            for map in 0..C1_MAPS {
-                // Branch-free: every cell is written, but the count advances only past nonzero ones.
-                #[expect(clippy::cast_possible_truncation, reason = "below 196")]
-                let number = cell as u8;
-                nonzero.cells[map][nonzero.counts[map] % 256] = number;
-                nonzero.counts[map] += usize::from(is_nonzero(grads[map]));
-            }
-        } else {
-            background_grad = background_grad.add(F32x8::load(grads));
-        }
-    }
-    let mut sums = [0.0; S2_PADDED_MAPS];
-    background_grad.store(&mut sums);
-    (nonzero, sums)
-}
-
 /// The gradient of an image, for saliency maps; not optimized.
 pub fn image_grad(s2_grad: &S2Units, argmax: &S2Argmax, weight: &[f32], image_grad: &mut Image) {
     let image_grad = image_grad.as_flattened_mut();
@@ -401,6 +307,7 @@ mod tests {
     use super::*;
     use crate::{
         pack::ForwardWeights,
+        shapes::{C1Grad, INPUT, KERNEL_ROW_PADDED},
         simd::InstructionSet,
         testing::{Maps, Reference, assert_close, image_arrays, noise, parameters, positions},
     };
@@ -448,14 +355,17 @@ mod tests {
                     s2_grad[y][x][map] = grad;
                 }
                 let (mut weight_grad, mut bias_grad) = (C1Grad::zeroed(), [0.0; C1_MAPS]);
-                set.run(Backward {
+                let mut routed = RoutedUnits::SCRATCH;
+                Backward {
                     image: &padded(image),
                     background,
                     s2_grad: &s2_grad,
                     argmax,
                     weight_grad: &mut weight_grad,
                     bias_grad: &mut bias_grad,
-                });
+                    scratch: &mut routed,
+                }
+                .run(set);
                 let weights = weight_grad.as_flattened().iter().flat_map(|row| row[..KERNEL].to_vec());
                 assert_close(&what("weight gradient"), weights, weight.iter().copied());
                 assert_close(&what("bias gradient"), bias_grad, bias.iter().copied());

@@ -15,26 +15,33 @@
 //! # The schedule
 //!
 //! 1. Forward, a block of sixteen values is the sixteen maps of C3 at one position. With AVX-512, two rows of C3 are
-//!    computed at once, ten columns each: twenty sums in registers, a row of pooling windows.
+//!    computed at once, ten columns each: twenty sums in registers, a row of pooling windows, and the ten weights of one map
+//!    that a row of S2 is multiplied with. From the cache, the weights could not be read as fast as they are used.
 //! 2. With `p[m]` the units of S2 over plain background, each sum is `b[o] + Σₘ p[m] Σᵢⱼ w[o][m][i][j]`, the same everywhere,
 //!    and the sum of `w[o][m][i][j] · (s2[m][y + i][x + j] - p[m])`, in which background is zero: half of the positions are
 //!    left out.
 //! 3. Backward, only the receptive fields of maxima with a nonzero gradient are touched, at most one unit of C3 in four. There
-//!    eight values are the maps of S2 at one position.
+//!    eight values are the maps of S2 at one position; with AVX-512, sixteen are two positions of which the first is in an even
+//!    column, a cache line.
+//! 4. The gradient of S2 is summed up window by window, that of the weights map by map, for several images: both sums stay in
+//!    registers. In one pass over the units, one of the two would have to be read and written for each.
+
+mod backward;
 
 use macerator::Simd;
 
+pub use self::backward::{InputGrad, ParameterGrad};
 use super::{
-    argmax::{RoutedGrad, push_code, relu_max_pool, s4_argmax},
-    background::BackgroundMask,
+    argmax::{push_code, relu_max_pool},
+    background::{BackgroundMask, ForegroundRow},
 };
 use crate::{
     pack::C3Packed,
     shapes::{
-        C1_MAPS, C3_MAPS, C3BackwardWeights, C3ForwardWeights, KERNEL, S2_PADDED_MAPS, S2_ROW_STRIDE, S2_SIDE, S2Units,
-        S4_CELLS, S4_SIDE, S4Argmax, S4Row, WINDOW_FIELD,
+        C1_MAPS, C3_MAPS, C3ForwardWeights, KERNEL, S2_PADDED_MAPS, S2_SIDE, S2Units, S4_CELLS, S4_SIDE, S4Argmax,
+        S4Row, WINDOW_FIELD,
     },
-    simd::{CacheAligned, F32x8, F32x16, Kernel, LANES, is_nonzero, unroll},
+    simd::{CacheAligned, F32x16, Kernel, LANES, unroll},
 };
 
 /// S2 without its background.
@@ -81,7 +88,7 @@ impl Kernel for Forward<'_> {
 struct Input<'a> {
     /// Without its background.
     s2: &'a S2Units,
-    foreground: &'a [[bool; S2_SIDE]; S2_SIDE],
+    foreground: &'a [ForegroundRow; S2_SIDE],
     weight: &'a C3ForwardWeights,
 }
 
@@ -109,19 +116,31 @@ fn compute_windows<S: Simd, const N: usize, const COLUMNS: usize>(
     codes: &mut F32x16<S, N>,
 ) {
     let mut outputs = [[on_background; COLUMNS]; 2];
-    for row in 0..WINDOW_FIELD {
-        let foreground = &input.foreground[2 * y + row];
-        let s2 = &input.s2[2 * y + row];
-        unroll!(long column < COLUMNS + KERNEL - 1, {
-            let x = 2 * first + column;
-            if foreground[x] {
-                match row {
-                    0 => add_position::<S, N, COLUMNS, column, true, false>(&mut outputs, &s2[x], input.weight, row),
-                    KERNEL => add_position::<S, N, COLUMNS, column, false, true>(&mut outputs, &s2[x], input.weight, row),
-                    _ => add_position::<S, N, COLUMNS, column, true, true>(&mut outputs, &s2[x], input.weight, row),
-                }
+    if F32x16::<S, N>::REGISTERS >= 32 {
+        for row in 0..WINDOW_FIELD {
+            let foreground = input.foreground[2 * y + row].from(2 * first);
+            let s2 = &input.s2[2 * y + row][2 * first..];
+            match row {
+                0 => add_row::<S, N, COLUMNS, true, false>(&mut outputs, s2, foreground, input.weight, row),
+                KERNEL => add_row::<S, N, COLUMNS, false, true>(&mut outputs, s2, foreground, input.weight, row),
+                _ => add_row::<S, N, COLUMNS, true, true>(&mut outputs, s2, foreground, input.weight, row),
             }
-        });
+        }
+    } else {
+        for row in 0..WINDOW_FIELD {
+            let foreground = input.foreground[2 * y + row];
+            let s2 = &input.s2[2 * y + row];
+            unroll!(long column < COLUMNS + KERNEL - 1, {
+                let x = 2 * first + column;
+                if foreground.has(x) {
+                    match row {
+                        0 => add_position::<S, N, COLUMNS, column, true, false>(&mut outputs, &s2[x], input.weight, row),
+                        KERNEL => add_position::<S, N, COLUMNS, column, false, true>(&mut outputs, &s2[x], input.weight, row),
+                        _ => add_position::<S, N, COLUMNS, column, true, true>(&mut outputs, &s2[x], input.weight, row),
+                    }
+                }
+            });
+        }
     }
     let s4 = s4.as_flattened_mut();
     unroll!(window < COLUMNS / 2, {
@@ -135,6 +154,46 @@ fn compute_windows<S: Simd, const N: usize, const COLUMNS: usize>(
             s4[map * S4_CELLS + y * S4_SIDE + first + window] = units[map];
         }
     });
+}
+
+/// Adds what a row of S2 contributes to two rows of C3. It is row `row` of the receptive field of their units; `UPPER` and `LOWER`
+/// say which of the two rows' kernels reach it.
+#[inline(always)]
+fn add_row<S: Simd, const N: usize, const COLUMNS: usize, const UPPER: bool, const LOWER: bool>(
+    outputs: &mut [[F32x16<S, N>; COLUMNS]; 2],
+    s2: &[[f32; S2_PADDED_MAPS]],
+    foreground: ForegroundRow,
+    weight: &C3ForwardWeights,
+    row: usize,
+) {
+    assert!(s2.len() >= COLUMNS + KERNEL - 1);
+    for map in 0..C1_MAPS {
+        let mut upper = [F32x16::splat(0.0); KERNEL];
+        let mut lower = upper;
+        unroll!(tap < KERNEL, {
+            if UPPER {
+                upper[tap] = F32x16::load(&weight[row][tap][map]);
+            }
+            if LOWER {
+                lower[tap] = F32x16::load(&weight[row - 1][tap][map]);
+            }
+        });
+        unroll!(long column < COLUMNS + KERNEL - 1, {
+            if foreground.has(column) {
+                let x = F32x16::splat(s2[column][map]);
+                unroll!(long out < COLUMNS, {
+                    if out <= column && column - out < KERNEL {
+                        if UPPER {
+                            outputs[0][out] = x.mul_add(upper[column - out], outputs[0][out]);
+                        }
+                        if LOWER {
+                            outputs[1][out] = x.mul_add(lower[column - out], outputs[1][out]);
+                        }
+                    }
+                });
+            }
+        });
+    }
 }
 
 /// Adds what one position of S2 contributes to two rows of C3. It is in column `COLUMN` and row `row` of the receptive field
@@ -168,108 +227,15 @@ fn add_position<
     }
 }
 
-/// The backward pass over one image: adds to the gradients of weights and biases.
-pub struct Backward<'a> {
-    /// Zero where a unit of S4 is zero.
-    pub s4_grad: &'a S4Row,
-    pub argmax: &'a S4Argmax,
-    pub s2: &'a S2Units,
-    pub weight: &'a C3BackwardWeights,
-    /// It is overwritten.
-    pub s2_grad: &'a mut S2Units,
-    pub weight_grad: &'a mut C3BackwardWeights,
-    pub bias_grad: &'a mut [f32; C3_MAPS],
-}
-
-impl Kernel for Backward<'_> {
-    /// A position of S2 is eight values.
-    const MAX_LANES: usize = S2_PADDED_MAPS;
-
-    #[inline(always)]
-    fn run<S: Simd, const N: usize>(self) {
-        let Self { s4_grad, argmax, s2, weight, s2_grad, weight_grad, bias_grad } = self;
-        let s4_grad = s4_grad.as_flattened();
-        s2_grad.as_flattened_mut().as_flattened_mut().fill(0.0);
-        for map in 0..C3_MAPS {
-            let grads = &s4_grad[map * S4_CELLS..][..S4_CELLS];
-            let (mut cells, mut count) = ([0_u8; 32], 0);
-            for (cell, grad) in (0..).zip(grads) {
-                // Branch-free: every cell is written, but the count advances only past nonzero ones.
-                cells[count % 32] = cell;
-                count += usize::from(is_nonzero(*grad));
-            }
-            let mut routed = [RoutedGrad::default(); S4_CELLS];
-            for (routed, cell) in routed.iter_mut().zip(&cells[..count]) {
-                let cell = usize::from(*cell);
-                *routed = RoutedGrad::new(grads[cell], s4_argmax(argmax, cell, map));
-            }
-            let routed = &routed[..count.min(S4_CELLS)];
-            let (weight, weight_grad) = (&weight[map], &mut weight_grad[map]);
-            // As many rows of the kernel at once as registers hold: a row is five sums.
-            if F32x8::<S, N>::REGISTERS >= 16 {
-                kernel_rows::<S, N, 2>(routed, 0, s2, weight, s2_grad, weight_grad);
-                kernel_rows::<S, N, 2>(routed, 2, s2, weight, s2_grad, weight_grad);
-                kernel_rows::<S, N, 1>(routed, 4, s2, weight, s2_grad, weight_grad);
-            } else {
-                for row in 0..KERNEL {
-                    kernel_rows::<S, N, 1>(routed, row, s2, weight, s2_grad, weight_grad);
-                }
-            }
-            for unit in routed {
-                bias_grad[map] += unit.grad;
-            }
-        }
-        let grads = s2_grad.as_flattened_mut().iter_mut();
-        for (grads, units) in grads.zip(s2.as_flattened()) {
-            F32x8::<S, N>::load(grads).relu_grad(F32x8::load(units)).store(grads);
-        }
-    }
-}
-
-/// `ROWS` rows of a kernel from `first` on.
-#[inline(always)]
-fn kernel_rows<S: Simd, const N: usize, const ROWS: usize>(
-    routed: &[RoutedGrad],
-    first: usize,
-    s2: &S2Units,
-    weight: &[[[f32; S2_PADDED_MAPS]; KERNEL]; KERNEL],
-    s2_grad: &mut S2Units,
-    weight_grad: &mut [[[f32; S2_PADDED_MAPS]; KERNEL]; KERNEL],
-) {
-    let (s2, s2_grad) = (s2.as_flattened().as_flattened(), s2_grad.as_flattened_mut().as_flattened_mut());
-    let mut sums = [[F32x8::<S, N>::splat(0.0); KERNEL]; ROWS];
-    for unit in routed {
-        let grad = F32x8::splat(unit.grad);
-        let start = unit.offset as usize + first * S2_ROW_STRIDE;
-        debug_assert!(start + (ROWS - 1) * S2_ROW_STRIDE + KERNEL * S2_PADDED_MAPS <= s2.len());
-        unroll!(row < ROWS, {
-            unroll!(column < KERNEL, {
-                let at = start + row * S2_ROW_STRIDE + column * S2_PADDED_MAPS;
-                // SAFETY: a receptive field begins in row and column 9 at most and has five of each: S2 has 14.
-                unsafe {
-                    sums[row][column] = grad.mul_add(F32x8::load_from(s2.as_ptr().add(at)), sums[row][column]);
-                    let input_grad = s2_grad.as_mut_ptr().add(at);
-                    let w = F32x8::load(&weight[first + row][column]);
-                    grad.mul_add(w, F32x8::load_from(input_grad)).store_to(input_grad);
-                }
-            });
-        });
-    }
-    unroll!(row < ROWS, {
-        unroll!(column < KERNEL, {
-            let sum = &mut weight_grad[first + row][column];
-            F32x8::load(sum).add(sums[row][column]).store(sum);
-        });
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use bytemuck::Zeroable;
 
     use super::*;
     use crate::{
+        layers::argmax::s4_argmax,
         pack::{BackwardWeights, ForwardWeights},
+        shapes::C3Grad,
         simd::InstructionSet,
         testing::{Maps, Reference, assert_close, noise, parameters, positions},
     };
@@ -284,9 +250,12 @@ mod tests {
         let values = noise(4 + kind, S2_SIDE * S2_SIDE * C1_MAPS);
         for (index, values) in values.chunks_exact(C1_MAPS).enumerate() {
             let (y, x) = (index / S2_SIDE, index % S2_SIDE);
-            background.foreground[y][x] = [true, false, values[0] > 0.0][kind];
+            let is_foreground = [true, false, values[0] > 0.0][kind];
+            if is_foreground {
+                background.foreground[y].insert(x);
+            }
             for map in 0..C1_MAPS {
-                let unit = if background.foreground[y][x] { values[map].max(0.0) } else { background.s2[map] };
+                let unit = if is_foreground { values[map].max(0.0) } else { background.s2[map] };
                 s2[y][x][map] = unit;
             }
         }
@@ -335,16 +304,17 @@ mod tests {
                 let mut s4_grad = S4Row::zeroed();
                 s4_grad.as_flattened_mut().copy_from_slice(&grad);
                 let mut s2_grad = [[[f32::NAN; S2_PADDED_MAPS]; S2_SIDE]; S2_SIDE];
-                let (mut weight_grad, mut bias_grad) = (C3BackwardWeights::zeroed(), [0.0; C3_MAPS]);
-                set.run(Backward {
-                    s4_grad: &s4_grad,
-                    argmax: &argmax,
-                    s2: &s2,
-                    weight: &backward.c3,
-                    s2_grad: &mut s2_grad,
+                InputGrad { s4_grad: &s4_grad, argmax: &argmax, s2: &s2, weight: &backward.c3, s2_grad: &mut s2_grad }
+                    .run(set);
+                let (mut weight_grad, mut bias_grad) = (C3Grad::zeroed(), [0.0; C3_MAPS]);
+                ParameterGrad {
+                    s4_grad: &[s4_grad],
+                    argmax: &[argmax],
+                    s2: &[s2],
                     weight_grad: &mut weight_grad,
                     bias_grad: &mut bias_grad,
-                });
+                }
+                .run(set);
                 let taps = weight_grad
                     .iter()
                     .flat_map(|output| positions(C1_MAPS, KERNEL).map(|(map, row, column)| output[row][column][map]));

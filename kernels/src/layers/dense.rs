@@ -13,10 +13,10 @@
 //! # The schedule
 //!
 //! Products of matrices ([`matmul`](crate::simd::matmul)): which one depends on how the weights lie. Most units are zero
-//! for most images, and so are most gradients: where rows are multiplied by them, those are left out.
+//! for most images, and so are most gradients: the gradients of weights leave those out.
 //!
 //! How many classes there are is only known at run time. The output is cut into blocks of sixteen classes, of which ten are
-//! one: each is a matrix of its own, and the gradient of F6 is the sum over them.
+//! one: each is a matrix of its own.
 
 use std::mem::MaybeUninit;
 
@@ -27,7 +27,7 @@ use crate::{
     shapes::{C5Row, F6, F6Row, OutputBlock, S4Row},
     simd::{
         F32x16, Kernel, Row,
-        matmul::{matmul_nn, matmul_nn_sparse, matmul_nt, matmul_tn, sum_of_matmul_nt},
+        matmul::{matmul_nn, matmul_nn_sparse, matmul_nt, matmul_tn},
     },
 };
 
@@ -56,7 +56,7 @@ pub struct F6Forward<'a> {
 impl Kernel for F6Forward<'_> {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
-        matmul_nn::<S, N, _, _>(self.f6, self.c5, &self.w.f6);
+        matmul_nn::<S, N, _>(self.f6, self.c5.as_flattened().as_flattened(), &self.w.f6);
         add_bias_relu(self.f6, self.w.f6_bias);
     }
 }
@@ -76,7 +76,7 @@ impl Kernel for OutputForward<'_> {
     fn run<S: Simd, const N: usize>(self) {
         let classes = self.w.output_bias.len();
         for (block, w) in self.w.output.chunks_exact(F6).enumerate() {
-            matmul_nn::<S, N, _, _>(self.sums, self.f6, w);
+            matmul_nn::<S, N, _>(self.sums, self.f6.as_flattened().as_flattened(), w);
             let columns = block_columns(block, classes);
             let bias = &self.w.output_bias[columns.clone()];
             for (logits, sums) in self.logits.chunks_exact_mut(classes).zip(&*self.sums) {
@@ -91,8 +91,8 @@ impl Kernel for OutputForward<'_> {
 
 /// The output backward: the gradient of F6, of some images.
 pub struct OutputBackward<'a> {
-    /// `[blocks][images]`
-    pub output_grad: &'a [OutputBlock],
+    /// `[images][classes]`
+    pub logits_grad: &'a [f32],
     pub w: &'a BackwardWeights<'a>,
     pub f6: &'a [F6Row],
     pub f6_grad: &'a mut [F6Row],
@@ -101,8 +101,7 @@ pub struct OutputBackward<'a> {
 impl Kernel for OutputBackward<'_> {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
-        let pairs = self.output_grad.chunks_exact(self.f6.len()).zip(self.w.output.chunks_exact(F6));
-        sum_of_matmul_nt::<S, N, _, _>(self.f6_grad, F6, &pairs);
+        matmul_nn::<S, N, _>(self.f6_grad, self.logits_grad, &self.w.output);
         relu_grad::<S, N, _>(self.f6_grad, self.f6);
     }
 }
@@ -118,7 +117,7 @@ pub struct F6Backward<'a> {
 impl Kernel for F6Backward<'_> {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
-        matmul_nt::<S, N, _, _>(self.c5_grad, self.f6_grad, &self.w.f6);
+        matmul_nn::<S, N, _>(self.c5_grad, self.f6_grad.as_flattened().as_flattened(), &self.w.f6);
         relu_grad::<S, N, _>(self.c5_grad, self.c5);
     }
 }
@@ -134,7 +133,13 @@ pub struct C5Backward<'a> {
 impl Kernel for C5Backward<'_> {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
-        matmul_nn_sparse::<S, N, _, _>(self.s4_grad, self.c5_grad, self.w.c5);
+        if F32x16::<S, N>::REGISTERS >= 32 {
+            // The weights do not fit into the first-level cache: to read them once for several images wins more than to leave
+            // out what is zero.
+            matmul_nn::<S, N, _>(self.s4_grad, self.c5_grad.as_flattened().as_flattened(), self.w.c5);
+        } else {
+            matmul_nn_sparse::<S, N, _, _>(self.s4_grad, self.c5_grad, self.w.c5);
+        }
         relu_grad::<S, N, _>(self.s4_grad, self.s4);
     }
 }
@@ -154,15 +159,23 @@ impl<const A: usize, const B: usize> Kernel for WeightGrad<'_, A, B> {
     }
 }
 
-/// A bias's gradient: its output's gradient, summed over the mini-batch.
-pub fn bias_grad<const B: usize>(grads: &[Row<B>], outputs: usize) -> Vec<f32> {
-    let mut sums = vec![0.0; outputs];
-    for row in grads {
-        for (sum, grad) in sums.iter_mut().zip(row.as_flattened()) {
-            *sum += grad;
+/// The gradients of a layer's biases: its outputs' gradients, summed over the mini-batch.
+pub struct BiasGrad<'a, const B: usize> {
+    pub out: &'a mut Row<B>,
+    pub grads: &'a [Row<B>],
+}
+
+impl<const B: usize> Kernel for BiasGrad<'_, B> {
+    #[inline(always)]
+    fn run<S: Simd, const N: usize>(self) {
+        for block in 0..B {
+            let mut sum = F32x16::<S, N>::splat(0.0);
+            for row in self.grads {
+                sum = sum.add(F32x16::load(&row[block]));
+            }
+            sum.store(&mut self.out[block]);
         }
     }
-    sums
 }
 
 #[inline(always)]
@@ -189,7 +202,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        pack::{pack_blocks, pad_rows},
+        pack::pad_rows,
         shapes::{C5, S4},
         simd::InstructionSet,
         testing::{assert_close, noise, parameters},
@@ -229,8 +242,8 @@ mod tests {
         let (forward, backward) = (ForwardWeights::pack(&slices), BackwardWeights::pack(&slices));
         // S4 is the output of a ReLU.
         let s4_units: Vec<f32> = noise(20, IMAGES * S4).into_iter().map(|unit| unit.max(0.0)).collect();
-        let output_grads = noise(21, IMAGES * classes);
-        let (s4, output_grad) = (pad_rows(&s4_units, S4), pack_blocks(&output_grads, classes));
+        let logits_grads = noise(21, IMAGES * classes);
+        let s4 = pad_rows(&s4_units, S4);
         let c5_weight = |i: usize, o: usize| parameters.c5.weight[o * S4 + i];
         let f6_weight = |i: usize, o: usize| parameters.f6.weight[i * F6 + o];
         let output_weight = |i: usize, o: usize| parameters.output.weight[i * classes + o];
@@ -243,7 +256,7 @@ mod tests {
             set.run(OutputForward { f6: &f6, w: &forward, sums: &mut sums, logits: &mut logits });
             let (mut f6_grad, mut c5_grad) = ([F6Row::zeroed(); IMAGES], [C5Row::zeroed(); IMAGES]);
             let mut s4_grad = [S4Row::zeroed(); IMAGES];
-            set.run(OutputBackward { output_grad: &output_grad, w: &backward, f6: &f6, f6_grad: &mut f6_grad });
+            set.run(OutputBackward { logits_grad: &logits_grads, w: &backward, f6: &f6, f6_grad: &mut f6_grad });
             set.run(F6Backward { f6_grad: &f6_grad, w: &backward, c5: &c5, c5_grad: &mut c5_grad });
             set.run(C5Backward { c5_grad: &c5_grad, w: &backward, s4: &s4, s4_grad: &mut s4_grad });
             for image in 0..IMAGES {
@@ -256,7 +269,7 @@ mod tests {
                 assert_close(&what("C5"), columns(&c5[image], C5), c5_units.iter().copied());
                 assert_close(&what("F6"), columns(&f6[image], F6), f6_units.iter().copied());
                 assert_close(&what("logits"), logits[of_image.clone()].iter().copied(), expected_logits);
-                let grad: Vec<f64> = output_grads[of_image].iter().copied().map(f64::from).collect();
+                let grad: Vec<f64> = logits_grads[of_image].iter().copied().map(f64::from).collect();
                 let grad = input_grad(&grad, &f6_units, output_weight);
                 assert_close(&what("F6 gradient"), columns(&f6_grad[image], F6), grad.iter().copied());
                 let grad = input_grad(&grad, &c5_units, f6_weight);
@@ -270,7 +283,12 @@ mod tests {
     #[test]
     fn a_bias_has_the_sum_of_its_outputs_gradients() {
         let grads = pad_rows::<6>(&noise(22, 4 * F6), F6);
-        let expected = (0..F6).map(|o| grads.iter().map(|row| f64::from(row.as_flattened()[o])).sum());
-        assert_close("bias", bias_grad(&grads, F6), expected);
+        let expected: Vec<f64> =
+            (0..F6).map(|o| grads.iter().map(|row| f64::from(row.as_flattened()[o])).sum()).collect();
+        for set in InstructionSet::available() {
+            let mut out = F6Row::zeroed();
+            set.run(BiasGrad { out: &mut out, grads: &grads });
+            assert_close(set.name(), columns(&out, F6), expected.iter().copied());
+        }
     }
 }

@@ -8,7 +8,7 @@ use bytemuck::Zeroable;
 const CACHE_LINE: usize = 64;
 
 /// A value aligned to a cache line.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Zeroable)]
 #[repr(C, align(64))]
 pub struct CacheAligned<T>(pub T);
 

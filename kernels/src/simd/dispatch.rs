@@ -52,11 +52,20 @@ impl InstructionSet {
         }
     }
 
+    /// Whether a vector holds sixteen values.
+    pub(crate) fn is_wide(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        let narrow = matches!(self.0, Arch::Scalar | Arch::V2 | Arch::V3);
+        #[cfg(not(target_arch = "x86_64"))]
+        let narrow = true;
+        !narrow
+    }
+
     /// Runs a kernel with this set, or with the widest narrower one that the kernel is written for.
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         let arch = match self.0 {
             #[cfg(target_arch = "x86_64")]
-            arch if K::MAX_LANES < 16 && !matches!(arch, Arch::Scalar | Arch::V2 | Arch::V3) => Arch::V3,
+            _ if K::MAX_LANES < 16 && self.is_wide() => Arch::V3,
             arch => arch,
         };
         // SAFETY: an `InstructionSet` is made only of what the processor has, and AVX-512 includes AVX2.

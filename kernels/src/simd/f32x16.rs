@@ -187,9 +187,47 @@ impl<S: Simd, const N: usize> F32x16<S, N> {
         self.store(&mut values);
         let mut quarter = [0.0; 4];
         unroll!(i < 4, {
-            quarter[i] = (values[i] + values[i + 4]) + (values[i + 8] + values[i + 12]);
+            quarter[i] = (values[i] + values[i + 8]) + (values[i + 4] + values[i + 12]);
         });
         (quarter[0] + quarter[2]) + (quarter[1] + quarter[3])
+    }
+
+    /// The sum of the sixteen values of each.
+    #[inline(always)]
+    pub fn sums<const COUNT: usize>(vectors: &[[Self; 4]; COUNT]) -> [[f32; 4]; COUNT] {
+        let mut sums = [[0.0; 4]; COUNT];
+        #[cfg(target_arch = "x86_64")]
+        if Self::VECTOR_LANES == LANES && COUNT == 4 {
+            // SAFETY: vectors of sixteen values are those of AVX-512, and there are four times four of them.
+            let all = unsafe { super::avx512::sums(vectors.as_ptr().cast()) };
+            unroll!(i < 4, {
+                sums[i] = all[i];
+            });
+            return sums;
+        }
+        unroll!(i < COUNT, {
+            unroll!(j < 4, {
+                sums[i][j] = vectors[i][j].sum();
+            });
+        });
+        sums
+    }
+
+    /// A bit for each of sixteen values that is not `value`, the first one's lowest. All differ from a NaN.
+    #[inline(always)]
+    pub fn differing(values: &[f32; LANES], value: f32) -> u32 {
+        #[cfg(target_arch = "x86_64")]
+        if Self::VECTOR_LANES == LANES {
+            // SAFETY: vectors of sixteen values are those of AVX-512.
+            return unsafe { super::avx512::differing(values, value) };
+        }
+        let mut bits = 0;
+        for lane in 0..LANES {
+            #[expect(clippy::float_cmp, reason = "what differs at all")]
+            let differs = values[lane] != value;
+            bits |= u32::from(differs) << lane;
+        }
+        bits
     }
 }
 

@@ -5,13 +5,13 @@
 //! AVX-512 ([`F32x16::REGISTERS`]) tiles are larger.
 //!
 //! ```text
-//! matmul_nt: 4 x 4 sums           matmul_nn: 4 images x 5 blocks of columns
+//! matmul_nt: 4 x 4 sums           matmul_nn: 8 images x 3 blocks of columns
 //!
-//!            w0  w1  w2  w3                  w[n][0..16]  w[n][16..32] ... w[n][64..80]
-//!        x0   s   s   s   s           x0[n]      s             s                s
-//!        x1   s   s   s   s           x1[n]      s             s                s
-//!        x2   s   s   s   s           x2[n]      s             s                s
-//!        x3   s   s   s   s           x3[n]      s             s                s
+//!            w0  w1  w2  w3                  w[n][0..16]  w[n][16..32]  w[n][32..48]
+//!        x0   s   s   s   s           x0[n]      s             s             s
+//!        x1   s   s   s   s           x1[n]      s             s             s
+//!        x2   s   s   s   s            ⋮
+//!        x3   s   s   s   s           x7[n]      s             s             s
 //!
 //! each s sixteen partial sums,     each s the sums of sixteen columns
 //! added up at the end
@@ -21,7 +21,7 @@ use std::mem::MaybeUninit;
 
 use macerator::Simd;
 
-use super::{F32x16, LANES, Row, is_nonzero, unroll};
+use super::{F32x16, LANES, NonzeroList, Row, unroll};
 
 /// `out[i][o] = Σₖ x[i][k] · w[o][k]`, in the first columns of `out`, one for each row of `w`.
 #[inline(always)]
@@ -30,114 +30,108 @@ pub fn matmul_nt<S: Simd, const N: usize, const K: usize, const O: usize>(
     x: &[Row<K>],
     w: &[Row<K>],
 ) {
-    sum_of_matmul_nt::<S, N, K, O>(out, w.len(), &std::iter::once((x, w)));
-}
-
-/// The sum of [`matmul_nt`] over pairs of `x` and `w`, of which each has a row in `w` for each of the `outputs`.
-#[inline(always)]
-pub fn sum_of_matmul_nt<'a, S: Simd, const N: usize, const K: usize, const O: usize>(
-    out: &mut [Row<O>],
-    outputs: usize,
-    pairs: &(impl Iterator<Item = (&'a [Row<K>], &'a [Row<K>])> + Clone),
-) {
-    assert!(outputs <= O * LANES && outputs.is_multiple_of(4));
+    assert!(x.len() == out.len() && w.len() <= O * LANES && w.len().is_multiple_of(4));
     // Four rows of `w` stay in the first-level cache while all of `x` passes by.
-    for group in 0..outputs / 4 {
-        let (mut out, mut done) = (&mut *out, 0);
+    for (group, w) in w.as_chunks().0.iter().enumerate() {
+        let (mut x, mut out) = (x, &mut *out);
         if F32x16::<S, N>::REGISTERS >= 32 {
-            let tiles;
-            (tiles, out) = out.as_chunks_mut::<4>();
-            done = tiles.len() * 4;
-            for (tile, out) in tiles.iter_mut().enumerate() {
-                let pairs = pairs.clone().map(|(x, w)| (&x.as_chunks().0[tile], &w.as_chunks().0[group]));
-                nt_tile::<S, N, 4, K, O>(out, group * 4, pairs);
+            let (x_tiles, out_tiles);
+            (x_tiles, x) = x.as_chunks::<4>();
+            (out_tiles, out) = out.as_chunks_mut::<4>();
+            for (x, out) in x_tiles.iter().zip(out_tiles) {
+                nt_tile::<S, N, 4, K, O>(out, group * 4, x, w);
             }
         }
-        for (image, out) in out.as_chunks_mut().0.iter_mut().enumerate() {
-            let image = done + image;
-            let pairs = pairs.clone().map(|(x, w)| (&x.as_chunks().0[image], &w.as_chunks().0[group]));
-            nt_tile::<S, N, 1, K, O>(out, group * 4, pairs);
+        for (x, out) in x.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
+            nt_tile::<S, N, 1, K, O>(out, group * 4, x, w);
         }
     }
 }
 
 #[inline(always)]
-fn nt_tile<'a, S: Simd, const N: usize, const IMAGES: usize, const K: usize, const O: usize>(
+fn nt_tile<S: Simd, const N: usize, const IMAGES: usize, const K: usize, const O: usize>(
     out: &mut [Row<O>; IMAGES],
     column: usize,
-    pairs: impl Iterator<Item = (&'a [Row<K>; IMAGES], &'a [Row<K>; 4])>,
+    x: &[Row<K>; IMAGES],
+    w: &[Row<K>; 4],
 ) {
-    let mut sums = [[F32x16::<S, N>::splat(0.0); IMAGES]; 4];
-    for (x, w) in pairs {
-        for k in 0..K {
-            let mut xs = [F32x16::splat(0.0); IMAGES];
-            unroll!(i < IMAGES, {
-                xs[i] = F32x16::load(&x[i][k]);
-            });
-            unroll!(o < 4, {
-                let w = F32x16::load(&w[o][k]);
-                unroll!(i < IMAGES, {
-                    sums[o][i] = w.mul_add(xs[i], sums[o][i]);
-                });
-            });
-        }
-    }
-    unroll!(i < IMAGES, {
-        let row = out[i].as_flattened_mut();
-        unroll!(o < 4, {
-            row[column + o] = sums[o][i].sum();
+    let mut sums = [[F32x16::<S, N>::splat(0.0); 4]; IMAGES];
+    for k in 0..K {
+        let mut xs = [F32x16::splat(0.0); IMAGES];
+        unroll!(i < IMAGES, {
+            xs[i] = F32x16::load(&x[i][k]);
         });
+        unroll!(o < 4, {
+            let w = F32x16::load(&w[o][k]);
+            unroll!(i < IMAGES, {
+                sums[i][o] = w.mul_add(xs[i], sums[i][o]);
+            });
+        });
+    }
+    let totals = F32x16::sums(&sums);
+    unroll!(i < IMAGES, {
+        out[i].as_flattened_mut()[column..column + 4].copy_from_slice(&totals[i]);
     });
 }
 
 /// `out[i][j] = Σₙ x[i][n] · w[n][j]`, over as many values of a row of `x` as `w` has rows.
 #[inline(always)]
-pub fn matmul_nn<S: Simd, const N: usize, const X: usize, const J: usize>(
-    out: &mut [Row<J>],
-    x: &[Row<X>],
-    w: &[Row<J>],
-) {
-    assert!(x.len() == out.len() && w.len() <= X * LANES);
-    let mut block = 0;
+pub fn matmul_nn<S: Simd, const N: usize, const J: usize>(out: &mut [Row<J>], x: &[f32], w: &[Row<J>]) {
+    let stride = x.len() / out.len().max(1);
+    assert!(x.len() == out.len() * stride && (w.len() <= stride || out.is_empty()));
+    let (mut x, mut out) = (x, out);
     if F32x16::<S, N>::REGISTERS >= 32 {
-        while block + 5 <= J {
-            nn_columns::<S, N, X, J, 5>(out, x, w, block);
-            block += 5;
-        }
-    }
-    while block < J {
-        nn_columns::<S, N, X, J, 1>(out, x, w, block);
-        block += 1;
+        let tiles;
+        (tiles, out) = out.as_chunks_mut::<8>();
+        nn_tiles::<S, N, 8, J, 3>(tiles, x, stride, w);
+        x = &x[tiles.len() * 8 * stride..];
+        nn_tiles::<S, N, 1, J, 6>(out.as_chunks_mut().0, x, stride, w);
+    } else {
+        let tiles;
+        (tiles, out) = out.as_chunks_mut::<4>();
+        nn_tiles::<S, N, 4, J, 1>(tiles, x, stride, w);
+        x = &x[tiles.len() * 4 * stride..];
+        nn_tiles::<S, N, 1, J, 4>(out.as_chunks_mut().0, x, stride, w);
     }
 }
 
-/// The columns of some blocks, for all rows of `x`: these columns of `w` stay in the cache.
+/// Tiles of `IMAGES` rows and `BLOCKS` blocks of columns, and what is left of the columns. These columns of `w` stay in the cache
+/// for all rows.
 #[inline(always)]
-fn nn_columns<S: Simd, const N: usize, const X: usize, const J: usize, const BLOCKS: usize>(
-    out: &mut [Row<J>],
-    x: &[Row<X>],
+fn nn_tiles<S: Simd, const N: usize, const IMAGES: usize, const J: usize, const BLOCKS: usize>(
+    out: &mut [[Row<J>; IMAGES]],
+    x: &[f32],
+    stride: usize,
     w: &[Row<J>],
-    block: usize,
 ) {
-    let (tiles, rest) = x.as_chunks::<4>();
-    let (out_tiles, out_rest) = out.as_chunks_mut::<4>();
-    for (x, out) in tiles.iter().zip(out_tiles) {
-        nn_tile::<S, N, 4, X, J, BLOCKS>(out, x, w, block);
-    }
-    for (x, out) in rest.as_chunks::<1>().0.iter().zip(out_rest.as_chunks_mut::<1>().0) {
-        nn_tile::<S, N, 1, X, J, BLOCKS>(out, x, w, block);
+    let mut block = 0;
+    while block < J {
+        let blocks = match J - block {
+            left if left >= BLOCKS => BLOCKS,
+            1 => 1,
+            _ => 2,
+        };
+        for (out, x) in out.iter_mut().zip(x.chunks_exact(IMAGES * stride)) {
+            match blocks {
+                1 => nn_tile::<S, N, IMAGES, J, 1>(out, x, stride, w, block),
+                2 => nn_tile::<S, N, IMAGES, J, 2>(out, x, stride, w, block),
+                _ => nn_tile::<S, N, IMAGES, J, BLOCKS>(out, x, stride, w, block),
+            }
+        }
+        block += blocks;
     }
 }
 
 #[inline(always)]
-fn nn_tile<S: Simd, const N: usize, const IMAGES: usize, const X: usize, const J: usize, const BLOCKS: usize>(
+fn nn_tile<S: Simd, const N: usize, const IMAGES: usize, const J: usize, const BLOCKS: usize>(
     out: &mut [Row<J>; IMAGES],
-    x: &[Row<X>; IMAGES],
+    x: &[f32],
+    stride: usize,
     w: &[Row<J>],
     block: usize,
 ) {
     // Checked once: nothing in the loop below can be out of bounds.
-    assert!(block + BLOCKS <= J && w.len() <= X * LANES);
+    assert!(block + BLOCKS <= J && w.len() <= stride && x.len() == IMAGES * stride);
     let mut sums = [[F32x16::<S, N>::splat(0.0); BLOCKS]; IMAGES];
     for (n, w) in w.iter().enumerate() {
         let mut ws = [F32x16::splat(0.0); BLOCKS];
@@ -145,7 +139,8 @@ fn nn_tile<S: Simd, const N: usize, const IMAGES: usize, const X: usize, const J
             ws[j] = F32x16::load(&w[block + j]);
         });
         unroll!(i < IMAGES, {
-            let x = F32x16::splat(x[i].as_flattened()[n]);
+            // SAFETY: `n` is below `stride`, as asserted.
+            let x = F32x16::splat(unsafe { *x.get_unchecked(i * stride + n) });
             unroll!(j < BLOCKS, {
                 sums[i][j] = x.mul_add(ws[j], sums[i][j]);
             });
@@ -165,12 +160,12 @@ pub fn matmul_nn_sparse<S: Simd, const N: usize, const X: usize, const J: usize>
     x: &[Row<X>],
     w: &[Row<J>],
 ) {
-    assert!(x.len() == out.len() && w.len() <= X * LANES && w.len() <= NonzeroList::CAPACITY);
-    let mut nonzeros = NonzeroList::new();
+    assert!(x.len() == out.len() && w.len() <= X * LANES && w.len() <= 128);
+    let mut nonzeros = NonzeroList::<128>::new();
     for (x, out) in x.iter().zip(out) {
         nonzeros.collect(x.as_flattened()[..w.len()].iter().copied());
         // SAFETY: `out` is borrowed mutably, so it can be written.
-        unsafe { sum_rows::<S, N, J, false>(out, nonzeros.as_slice(), w) };
+        unsafe { sum_rows::<S, N, J, _, false>(out, &nonzeros, w) };
     }
 }
 
@@ -183,88 +178,77 @@ pub fn matmul_tn<S: Simd, const N: usize, const A: usize, const B: usize>(
     a: &[Row<A>],
     b: &[Row<B>],
 ) {
+    /// Rows of the result whose lists of non-zero values are kept.
+    const ROWS: usize = 20;
     assert!(first + out.len() <= A * LANES && a.len() == b.len() && !b.is_empty());
-    let mut nonzeros = NonzeroList::new();
-    // `b` in chunks that fit the list; the first chunk initializes the sums.
-    let chunks = a.chunks(NonzeroList::CAPACITY).zip(b.chunks(NonzeroList::CAPACITY));
-    for (chunk, (a, b)) in chunks.enumerate() {
-        for (r, out) in out.iter_mut().enumerate() {
-            nonzeros.collect(a.iter().map(|row| row.as_flattened()[first + r]));
-            // SAFETY: `out` can be written; the first chunk writes all of it, so later chunks may read it.
-            unsafe {
-                if chunk == 0 {
-                    sum_rows::<S, N, B, false>(out.as_mut_ptr(), nonzeros.as_slice(), b);
-                } else {
-                    sum_rows::<S, N, B, true>(out.as_mut_ptr(), nonzeros.as_slice(), b);
+    let mut lists = [const { NonzeroList::<IMAGES_AT_ONCE>::new() }; ROWS];
+    for (group, out) in out.chunks_mut(ROWS).enumerate() {
+        let first = first + group * ROWS;
+        for (chunk, (a, b)) in a.chunks(IMAGES_AT_ONCE).zip(b.chunks(IMAGES_AT_ONCE)).enumerate() {
+            for (r, list) in lists[..out.len()].iter_mut().enumerate() {
+                list.collect(a.iter().map(|row| row.as_flattened()[first + r]));
+            }
+            // Columns that the registers hold, of all images: they stay in the first-level cache for all rows.
+            let mut block = 0;
+            while block < B {
+                let mut blocks = 0;
+                for (list, out) in lists.iter().zip(&mut *out) {
+                    // SAFETY: `out` can be written; the first chunk writes all of it, so later chunks may read it.
+                    blocks = unsafe {
+                        if chunk == 0 {
+                            sum_some_columns::<S, N, B, _, false>(out.as_mut_ptr(), list, b, block)
+                        } else {
+                            sum_some_columns::<S, N, B, _, true>(out.as_mut_ptr(), list, b, block)
+                        }
+                    };
                 }
+                block += blocks;
             }
         }
     }
 }
 
-/// A value that is not zero, and the row that it multiplies.
-#[derive(Clone, Copy, Default)]
-struct Nonzero {
-    value: f32,
-    row: u32,
-}
-
-/// The non-zero values of a list.
-struct NonzeroList {
-    items: [Nonzero; Self::CAPACITY],
-    count: usize,
-}
-
-impl NonzeroList {
-    const CAPACITY: usize = 128;
-
-    #[inline(always)]
-    fn new() -> Self {
-        Self { items: [Nonzero::default(); Self::CAPACITY], count: 0 }
-    }
-
-    /// Replaces the list by the non-zero ones of at most [`NonzeroList::CAPACITY`] values, each with its position.
-    #[inline(always)]
-    fn collect(&mut self, values: impl Iterator<Item = f32>) {
-        self.count = 0;
-        for (row, value) in values.enumerate() {
-            // Branch-free: every value is written, but the count advances only past nonzero ones.
-            #[expect(clippy::cast_possible_truncation, reason = "at most CAPACITY")]
-            let item = Nonzero { value, row: row as u32 };
-            self.items[self.count % Self::CAPACITY] = item;
-            self.count += usize::from(is_nonzero(value));
-        }
-    }
-
-    #[inline(always)]
-    fn as_slice(&self) -> &[Nonzero] {
-        &self.items[..self.count]
-    }
-}
+/// Images that [`matmul_tn`] sums over before it goes on to the next columns.
+const IMAGES_AT_ONCE: usize = 64;
 
 /// `out[c] = Σ value · w[row][c]` over some non-zero values, for all columns of `w`; with `ADD`, added to what `out` holds.
 ///
 /// # Safety
 /// `out` can be written, and with `ADD` it can be read.
 #[inline(always)]
-unsafe fn sum_rows<S: Simd, const N: usize, const B: usize, const ADD: bool>(
+unsafe fn sum_rows<S: Simd, const N: usize, const B: usize, const CAPACITY: usize, const ADD: bool>(
     out: *mut Row<B>,
-    nonzeros: &[Nonzero],
+    nonzeros: &NonzeroList<CAPACITY>,
     w: &[Row<B>],
 ) {
-    let registers = F32x16::<S, N>::REGISTERS;
     let mut block = 0;
     while block < B {
-        // As many columns as the registers hold.
         // SAFETY: the caller lets us write the row, and read it with `ADD`.
-        block += unsafe {
-            match B - block {
-                13.. if registers >= 32 => sum_columns::<S, N, B, 13, ADD>(out, nonzeros, w, block),
-                12 if registers >= 32 => sum_columns::<S, N, B, 12, ADD>(out, nonzeros, w, block),
-                5.. if registers >= 8 => sum_columns::<S, N, B, 5, ADD>(out, nonzeros, w, block),
-                _ => sum_columns::<S, N, B, 1, ADD>(out, nonzeros, w, block),
-            }
-        };
+        block += unsafe { sum_some_columns::<S, N, B, CAPACITY, ADD>(out, nonzeros, w, block) };
+    }
+}
+
+/// As many columns from a block on as the registers hold. Gives how many blocks.
+///
+/// # Safety
+/// As in [`sum_rows`].
+#[inline(always)]
+unsafe fn sum_some_columns<S: Simd, const N: usize, const B: usize, const CAPACITY: usize, const ADD: bool>(
+    out: *mut Row<B>,
+    nonzeros: &NonzeroList<CAPACITY>,
+    w: &[Row<B>],
+    block: usize,
+) -> usize {
+    let registers = F32x16::<S, N>::REGISTERS;
+    // SAFETY: as the caller says.
+    unsafe {
+        match B - block {
+            9.. if registers >= 32 => sum_columns::<S, N, B, 9, CAPACITY, ADD>(out, nonzeros, w, block),
+            8 if registers >= 32 => sum_columns::<S, N, B, 8, CAPACITY, ADD>(out, nonzeros, w, block),
+            6.. if registers >= 32 => sum_columns::<S, N, B, 6, CAPACITY, ADD>(out, nonzeros, w, block),
+            5.. if registers >= 8 => sum_columns::<S, N, B, 5, CAPACITY, ADD>(out, nonzeros, w, block),
+            _ => sum_columns::<S, N, B, 1, CAPACITY, ADD>(out, nonzeros, w, block),
+        }
     }
 }
 
@@ -273,9 +257,16 @@ unsafe fn sum_rows<S: Simd, const N: usize, const B: usize, const ADD: bool>(
 /// # Safety
 /// As in [`sum_rows`].
 #[inline(always)]
-unsafe fn sum_columns<S: Simd, const N: usize, const B: usize, const BLOCKS: usize, const ADD: bool>(
+unsafe fn sum_columns<
+    S: Simd,
+    const N: usize,
+    const B: usize,
+    const BLOCKS: usize,
+    const CAPACITY: usize,
+    const ADD: bool,
+>(
     out: *mut Row<B>,
-    nonzeros: &[Nonzero],
+    nonzeros: &NonzeroList<CAPACITY>,
     w: &[Row<B>],
     block: usize,
 ) -> usize {
@@ -289,9 +280,8 @@ unsafe fn sum_columns<S: Simd, const N: usize, const B: usize, const BLOCKS: usi
             sums[j] = unsafe { F32x16::load_from(out.add(j).cast()) };
         });
     }
-    for nonzero in nonzeros {
-        let value = F32x16::splat(nonzero.value);
-        let row = &w[nonzero.row as usize];
+    for (value, row) in nonzeros.iter() {
+        let (value, row) = (F32x16::splat(value), &w[row as usize]);
         unroll!(long j < BLOCKS, {
             sums[j] = value.mul_add(F32x16::load(&row[block + j]), sums[j]);
         });
@@ -357,20 +347,16 @@ mod tests {
             let expected = product(images, 120, 400, |r, c, k| (at(&s4, r, k), at(&c5, c, k)));
             assert_close(&format!("nt, {what}"), columns(&out, 120), expected);
 
-            // Pairs of different values.
-            let [x, w] =
-                [6, 7].map(|seed| [seed, seed + 2, seed + 4].map(|seed| matrix::<1>(seed, 84.max(images), 16, false)));
-            let mut out = vec![[[0.0; LANES]; 6]; images];
-            let pairs = x.iter().zip(&w).map(|(x, w)| (&x[..images], &w[..84]));
-            sum_of_matmul_nt::<S, N, _, _>(&mut out, 84, &pairs);
-            let expected = product(images, 84, 48, |r, c, k| (at(&x[k / 16], r, k % 16), at(&w[k / 16], c, k % 16)));
-            assert_close(&format!("sum of nt, {what}"), columns(&out, 84), expected);
-
+            // Of rows with more values than are used, and of blocks of columns that tiles do not divide.
             let (x, w) = (matrix::<8>(3, images, 120, false), matrix::<6>(4, 120, 84, false));
             let mut out = vec![[[0.0; LANES]; 6]; images];
-            matmul_nn::<S, N, _, _>(&mut out, &x, &w);
+            matmul_nn::<S, N, _>(&mut out, x.as_flattened().as_flattened(), &w);
             let expected = product(images, 84, 120, |r, c, k| (at(&x, r, k), at(&w, k, c)));
             assert_close(&format!("nn, {what}"), columns(&out, 84), expected);
+            let mut out = vec![[[0.0; LANES]; 25]; images];
+            matmul_nn::<S, N, _>(&mut out, x.as_flattened().as_flattened(), &c5);
+            let expected = product(images, 400, 120, |r, c, k| (at(&x, r, k), at(&c5, k, c)));
+            assert_close(&format!("nn of 25 blocks, {what}"), columns(&out, 400), expected);
 
             let x = matrix::<8>(5, images, 120, true);
             let mut out = vec![[[0.0; LANES]; 25]; images];
@@ -390,7 +376,7 @@ mod tests {
     #[test]
     fn products_are_those_of_the_plain_loops() {
         // One, a tile and a rest, and more than a list of non-zero values holds.
-        for images in [1, 7, NonzeroList::CAPACITY + 3] {
+        for images in [1, 7, 2 * IMAGES_AT_ONCE + 13] {
             for set in InstructionSet::available() {
                 set.run(Products { images, what: &format!("{images} images with {}", set.name()) });
             }
