@@ -178,7 +178,7 @@ impl LeNet5 {
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let fused = match self.operators {
-            Operators::Fused => self.parameters().and_then(|parameters| fused::forward(&images, parameters)),
+            Operators::Fused => self.parameters(true).and_then(|parameters| fused::forward(&images, parameters)),
             Operators::Composed => None,
         };
         fused.unwrap_or_else(|| self.layers(images).output)
@@ -193,7 +193,7 @@ impl LeNet5 {
         ) {
             gradients.register(param.id, Tensor::<D>::from_dispatch(gradient));
         }
-        let mut step = fused::step(&images.clone().inner(), self.valid().parameters()?, targets, share)?;
+        let mut step = fused::step(&images.clone().inner(), self.parameters(false)?, targets, share)?;
         let (mean, logits) = (step.mean, std::mem::take(&mut step.logits));
         let Parameters { c1, c3, c5, f6, output } = step.into_gradients();
         let mut gradients = GradientsParams::new();
@@ -208,20 +208,20 @@ impl LeNet5 {
         Some(FusedStep { mean, logits, gradients })
     }
 
-    /// The parameters as the fused operator takes them; `None` if a layer has no bias.
-    fn parameters(&self) -> Option<Parameters<DispatchTensor>> {
-        fn layer<const D: usize>(
-            weight: &Param<Tensor<D>>,
-            bias: Option<&Param<Tensor<1>>>,
-        ) -> Option<LayerParameters<DispatchTensor>> {
-            Some(LayerParameters { weight: weight.val().into_dispatch(), bias: bias?.val().into_dispatch() })
+    /// The parameters as the fused operators take them, with their tape or without; `None` if a layer has no bias.
+    fn parameters(&self, taped: bool) -> Option<Parameters<DispatchTensor>> {
+        fn value<const D: usize>(param: &Param<Tensor<D>>, taped: bool) -> DispatchTensor {
+            let value = param.val();
+            if taped { value.into_dispatch() } else { value.inner().into_dispatch() }
         }
+        let layer =
+            |weight, bias: Option<&Param<Tensor<1>>>| Some(LayerParameters { weight, bias: value(bias?, taped) });
         Some(Parameters {
-            c1: layer(&self.c1.weight, self.c1.bias.as_ref())?,
-            c3: layer(&self.c3.weight, self.c3.bias.as_ref())?,
-            c5: layer(&self.c5.weight, self.c5.bias.as_ref())?,
-            f6: layer(&self.f6.weight, self.f6.bias.as_ref())?,
-            output: layer(&self.output.weight, self.output.bias.as_ref())?,
+            c1: layer(value(&self.c1.weight, taped), self.c1.bias.as_ref())?,
+            c3: layer(value(&self.c3.weight, taped), self.c3.bias.as_ref())?,
+            c5: layer(value(&self.c5.weight, taped), self.c5.bias.as_ref())?,
+            f6: layer(value(&self.f6.weight, taped), self.f6.bias.as_ref())?,
+            output: layer(value(&self.output.weight, taped), self.output.bias.as_ref())?,
         })
     }
 

@@ -40,7 +40,7 @@ use crate::{
     Error, Result,
     artifacts::RunDir,
     backend::is_host,
-    config::{ClassWeights, Config, Schedule},
+    config::{ClassWeights, Config, Operators, Schedule},
     data::{Augmentation, BatchLoader, ImageSet, Splits},
     devices::Devices,
     model::{LeNet5, LeNet5Config},
@@ -91,6 +91,9 @@ pub(crate) fn learn(
         .with_loss(config.loss.clone())
         .with_class_weights(class_weights(config.training.class_weights, &splits.train))
         .with_operators(config.operators);
+    // The fused step needs no tape. Burn would begin one for each new value of a parameter, and drop it only in a backward pass of
+    // its own: memory would grow with each step.
+    let net = if config.operators == Operators::Fused && is_host(device) { net.no_grad() } else { net };
 
     let events =
         config.logging.tensorboard.then(|| EventFile::create(&run.tensorboard(), &report.epochs)).transpose()?;

@@ -2,6 +2,7 @@
 
 use burn::{
     backend::ExecutionError,
+    module::Module,
     nn::loss::CrossEntropyLossConfig,
     optim::GradientsParams,
     tensor::{Int, Tensor, activation::log_softmax},
@@ -179,14 +180,17 @@ impl TrainStep for LeNet5 {
             return TrainOutput { grads, item: BatchOutputs(vec![output]) };
         }
         let (count, share) = (batch.targets.dims()[0], batch.share);
-        let (loss, output) = self.classify(batch, &self.class_weights);
+        // Nets for the fused step are not on a tape.
+        let tracked = (!self.c1.weight.is_require_grad()).then(|| self.clone().set_require_grad(true));
+        let net = tracked.as_ref().unwrap_or(self);
+        let (loss, output) = net.classify(batch, &self.class_weights);
         let gradients = match self.loss.reduction {
             // The gradients of devices that share a mini-batch are added up.
             Reduction::Mean if share < 1.0 => loss.mul_scalar(share).backward(),
             Reduction::Mean => loss.backward(),
             Reduction::Sum => loss.mul_scalar(count as f64).backward(),
         };
-        TrainOutput::new(self, gradients, BatchOutputs(vec![output]))
+        TrainOutput::new(net, gradients, BatchOutputs(vec![output]))
     }
 }
 
