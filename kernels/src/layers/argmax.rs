@@ -7,7 +7,7 @@
 use macerator::Simd;
 
 use crate::{
-    shapes::{INPUT_SIDE, S2_PADDED_MAPS, S2_ROW_STRIDE, S2_SIDE, S2Argmax, S4_SIDE, S4Argmax},
+    shapes::{INPUT_SIDE, S2_PADDED_MAPS, S2_ROW_STRIDE, S2Argmax, S4_SIDE, S4Argmax},
     simd::{F32x16, LANES, unroll},
 };
 
@@ -77,7 +77,10 @@ fn digits(row: f32) -> u32 {
 
 /// The offset in an image of the receptive field of the unit of C1 that a unit of S2 took its value from. `cell` counts S2's
 /// positions row by row.
+#[cfg(test)]
 pub fn s2_argmax(codes: &S2Argmax, cell: usize, map: usize) -> usize {
+    use crate::shapes::S2_SIDE;
+
     s2_offsets(codes, cell / S2_SIDE, map)[cell % S2_SIDE] as usize
 }
 
@@ -90,7 +93,10 @@ pub fn s4_argmax(codes: &S4Argmax, cell: usize, map: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{InstructionSet, Kernel};
+    use crate::{
+        shapes::S2_SIDE,
+        simd::{InstructionSet, Kernel},
+    };
 
     /// Codes rows of windows whose argmax is `argmax(column, lane)`.
     struct Encode<'a> {

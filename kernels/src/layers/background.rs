@@ -25,7 +25,7 @@ impl ForegroundRow {
         self.0 >> (2 * x) & 1 != 0
     }
 
-    /// Whether there are none.
+    /// Whether no window is among them.
     #[inline(always)]
     pub fn is_empty(self) -> bool {
         self.0 == 0

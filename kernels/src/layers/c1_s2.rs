@@ -29,7 +29,7 @@ use macerator::Simd;
 
 pub use self::backward::{Backward, RoutedUnits};
 use super::{
-    argmax::{push_code, relu_max_pool, s2_argmax},
+    argmax::{push_code, relu_max_pool, s2_offsets},
     background::{BackgroundMask, ForegroundRow, foreground},
 };
 use crate::{
@@ -288,12 +288,19 @@ impl<S: Simd, const N: usize> TapWeights<S, N> {
 pub fn image_grad(s2_grad: &S2Units, argmax: &S2Argmax, weight: &[f32], image_grad: &mut Image) {
     let image_grad = image_grad.as_flattened_mut();
     image_grad.fill(0.0);
-    for (cell, grads) in s2_grad.as_flattened().iter().enumerate() {
-        for (map, weight) in weight.as_chunks::<KERNEL>().0.as_chunks::<KERNEL>().0.iter().enumerate() {
-            let offset = s2_argmax(argmax, cell, map);
-            for (row, weight) in weight.iter().enumerate() {
-                for (pixel, w) in image_grad[offset + row * INPUT_SIDE..].iter_mut().zip(weight) {
-                    *pixel += grads[map] * w;
+    let kernels = weight.as_chunks::<KERNEL>().0.as_chunks::<KERNEL>().0;
+    for (y, row) in s2_grad.iter().enumerate() {
+        let mut offsets = [[0; LANES]; C1_MAPS];
+        for (map, offsets) in offsets.iter_mut().enumerate() {
+            *offsets = s2_offsets(argmax, y, map);
+        }
+        for (x, grads) in row.iter().enumerate() {
+            for (map, weight) in kernels.iter().enumerate() {
+                let offset = offsets[map][x] as usize;
+                for (row, weight) in weight.iter().enumerate() {
+                    for (pixel, w) in image_grad[offset + row * INPUT_SIDE..].iter_mut().zip(weight) {
+                        *pixel += grads[map] * w;
+                    }
                 }
             }
         }
@@ -306,6 +313,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        layers::argmax::s2_argmax,
         pack::ForwardWeights,
         shapes::{C1Grad, INPUT, KERNEL_ROW_PADDED},
         simd::InstructionSet,

@@ -214,24 +214,17 @@ impl<const L: usize> Kernel for ParameterGradBy<'_, L> {
                     bias_grad[map] += even_bias + odd_bias;
                 } else {
                     // As many rows of the kernel at once as registers hold: a row is five sums.
-                    let mut first = 0;
+                    let (mut first, mut bias) = (0, 0.0);
                     while first < KERNEL {
-                        let mut bias;
                         if F32Lanes::<S, N, L>::REGISTERS >= 16 && first + 2 <= KERNEL {
-                            let rows;
-                            (rows, bias) = kernel_rows::<S, N, L, KERNEL, 2>(even, first, s2);
-                            add_rows(sums, first, rows);
+                            bias = add_kernel_rows::<S, N, L, 2>(even, first, s2, sums);
                             first += 2;
                         } else {
-                            let rows;
-                            (rows, bias) = kernel_rows::<S, N, L, KERNEL, 1>(even, first, s2);
-                            add_rows(sums, first, rows);
+                            bias = add_kernel_rows::<S, N, L, 1>(even, first, s2, sums);
                             first += 1;
                         }
-                        if first == KERNEL {
-                            bias_grad[map] += std::mem::take(&mut bias);
-                        }
                     }
+                    bias_grad[map] += bias;
                 }
             }
         }
@@ -291,15 +284,20 @@ fn kernel_rows<S: Simd, const N: usize, const L: usize, const V: usize, const RO
     (rows, sum)
 }
 
+/// Adds the gradients of `ROWS` rows of a kernel from `first` on, a vector for each position, and gives the sum of the units'
+/// gradients.
 #[inline(always)]
-fn add_rows<const L: usize, const ROWS: usize>(
-    weight_grad: &mut [[[f32; S2_PADDED_MAPS]; KERNEL]; KERNEL],
+fn add_kernel_rows<S: Simd, const N: usize, const L: usize, const ROWS: usize>(
+    units: &NonzeroList<{ IMAGES * PADDED_CELLS + LANES }>,
     first: usize,
-    rows: [[[f32; L]; KERNEL]; ROWS],
-) {
+    s2: &[f32],
+    weight_grad: &mut [[[f32; S2_PADDED_MAPS]; KERNEL]; KERNEL],
+) -> f32 {
+    let (rows, sum) = kernel_rows::<S, N, L, KERNEL, ROWS>(units, first, s2);
     for (sums, row) in weight_grad[first..].iter_mut().zip(&rows) {
         for (sum, value) in sums.as_flattened_mut().iter_mut().zip(row.as_flattened()) {
             *sum += value;
         }
     }
+    sum
 }
