@@ -32,7 +32,7 @@ use crate::{
     fused,
 };
 
-/// Burn's CPU backends draw from one generator for the whole process: seeding and drawing must not interleave.
+/// Burn's CPU backends draw from one generator for the whole process: seeding and drawing must not interleave with other draws.
 static RNG_LOCK: Mutex<()> = Mutex::new(());
 
 /// LeNet-5 for any number of classes: 60,856 parameters and 85 for each class.
@@ -80,9 +80,29 @@ impl LeNet5Config {
         Self { classes }
     }
 
-    /// A net with random parameters, U(±1/√fan-in), drawn with the device's seed when they are first used.
+    /// A net with random parameters, U(±1/√fan-in), drawn by the device's generator, one net after the other.
     #[must_use]
     pub fn init(self, device: &Device) -> LeNet5 {
+        let _alone = RNG_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        let net = self.undrawn(device);
+        net.visit(&mut Draw);
+        net
+    }
+
+    /// A net whose parameters are drawn with `seed`: the same ones on every backend.
+    #[must_use]
+    pub fn init_seeded(self, seed: u64, device: &Device) -> LeNet5 {
+        let _alone = RNG_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = backend::host().unwrap_or_else(|| device.clone());
+        host.seed(seed);
+        // Taking a record draws them, in the order of the layers.
+        let record = self.undrawn(&host).into_record();
+        // Cannot fail: the record is of the same net.
+        self.undrawn(device).try_load_record(record).unwrap_or_else(|_| self.undrawn(device))
+    }
+
+    /// A net whose parameters are drawn when they are first used. Whoever uses them holds [`RNG_LOCK`], or loads a record first.
+    pub(crate) fn undrawn(self, device: &Device) -> LeNet5 {
         LeNet5 {
             c1: Conv2dConfig::new([1, 6], [5, 5]).init(device),
             s2: MaxPool2dConfig::new([2, 2]).init(),
@@ -96,18 +116,6 @@ impl LeNet5Config {
             class_weights: Vec::new(),
             operators: Operators::default(),
         }
-    }
-
-    /// A net whose parameters are drawn with `seed` immediately: the same ones on every backend.
-    #[must_use]
-    pub fn init_seeded(self, seed: u64, device: &Device) -> LeNet5 {
-        let _alone = RNG_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = backend::host().unwrap_or_else(|| device.clone());
-        host.seed(seed);
-        // Parameters are lazy: taking a record draws them, in the order of the layers.
-        let record = self.init(&host).into_record();
-        // Cannot fail: the record is of the same net.
-        self.init(device).try_load_record(record).unwrap_or_else(|_| self.init(device))
     }
 
     /// How many values such a net learns: 61,706 for ten classes.
@@ -185,7 +193,12 @@ impl LeNet5 {
     }
 
     /// A step's loss, logits and gradients by the fused operator, if it applies; see [`fused::step`].
-    pub(crate) fn fused_step(&self, images: &Tensor<4>, targets: fused::Targets, share: f32) -> Option<FusedStep> {
+    pub(crate) fn fused_step(
+        &self,
+        images: fused::SharedImages,
+        targets: fused::Targets,
+        share: f32,
+    ) -> Option<FusedStep> {
         fn register<const D: usize>(
             gradients: &mut GradientsParams,
             param: &Param<Tensor<D>>,
@@ -266,7 +279,7 @@ impl LeNet5 {
     pub fn from_record(bytes: Vec<u8>, path: &Path, device: &Device) -> Result<Self> {
         let classes = recorded_classes(&bytes, path)?;
         let net = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
-            .and_then(|record| LeNet5Config::new(classes).init(device).try_load_record(record))
+            .and_then(|record| LeNet5Config::new(classes).undrawn(device).try_load_record(record))
             .map_err(|e| wrong_record(path, &e))?;
         let mut finite = AllFinite(Ok(true));
         net.visit(&mut finite);
@@ -323,6 +336,15 @@ pub(crate) fn argmax(values: &[f32]) -> usize {
         }
     }
     best
+}
+
+/// Draws all parameters.
+struct Draw;
+
+impl ModuleVisitor for Draw {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        drop(param.val());
+    }
 }
 
 struct AllFinite(Result<bool>);

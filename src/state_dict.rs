@@ -95,7 +95,7 @@ fn bias(bias: Option<&Param<Tensor<1>>>) -> Result<Values> {
 /// # Errors
 /// The shapes are not those of LeNet-5.
 pub fn net(dict: &StateDict, device: &Device) -> Result<LeNet5> {
-    let mut net = LeNet5Config::new(dict.output.bias.values.len()).init(device);
+    let mut net = LeNet5Config::new(dict.output.bias.values.len()).undrawn(device);
     for (layer, parameters) in [(&mut net.c1, &dict.c1), (&mut net.c3, &dict.c3), (&mut net.c5, &dict.c5)] {
         layer.weight = parameter(&layer.weight, parameters.weight.tensor(device)?)?;
         layer.bias = bias_of(layer.bias.as_ref(), &parameters.bias, device)?;

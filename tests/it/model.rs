@@ -35,6 +35,22 @@ fn every_layer_has_the_assignments_number_of_parameters() {
 }
 
 #[test]
+fn seeded_parameters_do_not_depend_on_what_other_threads_draw() {
+    let seeded = || parameter_bits(&LeNet5Config::new(10).init_seeded(3, &Device::flex()));
+    let expected = seeded();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    parameter_bits(&LeNet5Config::new(10).init(&Device::flex()));
+                }
+            });
+        }
+        assert!((0..50).all(|_| seeded() == expected));
+    });
+}
+
+#[test]
 fn shapes_are_those_of_the_assignment() {
     let device = Device::flex();
     let net = LeNet5Config::new(10).init_seeded(1, &device);
