@@ -54,7 +54,8 @@ pub fn measure(found: &FoundDevice, operators: Operators, classes: usize, images
         let net = LeNet5Config::new(classes).init_seeded(1, device).with_operators(operators);
         let evaluate = |size: usize| {
             let batches = batches(images, size, classes, device)?;
-            rate(device, size, |step| rows(net.forward(batches[step % batches.len()].images.clone())).map(drop))
+            let tensors: Vec<_> = batches.iter().map(|batch| batch.images.tensor(device)).collect();
+            rate(device, size, |step| rows(net.forward(tensors[step % tensors.len()].clone())).map(drop))
         };
         Ok(Speed {
             backend: found.name.clone(),

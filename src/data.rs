@@ -2,13 +2,15 @@
 //!
 //! - `sources`: what people have, as labelled images. `source`: the right way round. `splits`, `division`: to learn from, to validate, to test.
 //! - `inspection`, `problems`: what is wrong with them.
-//! - `loader`: mini-batches. `augmentation`, `styles`: variants of images.
+//! - `loader`: mini-batches. `batch`, `pixels`: their images as the net takes them. `augmentation`, `styles`: variants of images.
 
 mod augmentation;
+mod batch;
 mod classes;
 mod division;
 mod inspection;
 mod loader;
+mod pixels;
 mod problems;
 mod source;
 mod sources;
@@ -21,9 +23,11 @@ use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 pub use self::{
     augmentation::{Augmentation, Variation},
+    batch::{Batch, Images},
     classes::{digits, numbered},
     inspection::{ClassCounts, Inspection},
-    loader::{Batch, BatchLoader, images_tensor},
+    loader::BatchLoader,
+    pixels::images_tensor,
     problems::Problem,
     source::Source,
     sources::{load_mnist, read_folder},

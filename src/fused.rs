@@ -17,5 +17,5 @@ mod step;
 pub(crate) use self::{
     host::{tensor, values},
     operator::forward,
-    step::{Targets, step},
+    step::{SharedImages, Targets, step},
 };

@@ -9,9 +9,9 @@
 //! - `threads`: starts the thread pool and keeps its threads awake.
 //! - [`config`]: the TOML file, its defaults and checks, and the learning rate's schedule.
 //! - [`picture`]: from any picture of a digit to images in MNIST's format: candidates for what it shows.
-//! - [`data`]: from what people have to images to mini-batches.
 //! - `fused`: the net, a step's loss and gradients, and the optimizer's step as one operator each, for the CPU; over the crate
 //!   [`lenet_kernels`].
+//! - [`data`]: from what people have to images to mini-batches.
 //! - [`model`]: the net as a Burn module.
 //! - [`devices`]: the devices of a run, and what each gets of a mini-batch.
 //! - [`evaluation`]: loss, accuracy, confusion, calibration and misses of a net on labelled images.

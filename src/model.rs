@@ -206,7 +206,7 @@ impl LeNet5 {
         ) {
             gradients.register(param.id, Tensor::<D>::from_dispatch(gradient));
         }
-        let mut step = fused::step(&images.clone().inner(), self.parameters(false)?, targets, share)?;
+        let mut step = fused::step(images, self.parameters(false)?, targets, share)?;
         let (mean, logits) = (step.mean, std::mem::take(&mut step.logits));
         let Parameters { c1, c3, c5, f6, output } = step.into_gradients();
         let mut gradients = GradientsParams::new();

@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for round in 0..=ROUNDS {
         let start = Instant::now();
         for (images, targets) in batches.iter().cycle().take(STEPS) {
-            black_box(net.loss(&parameters, images, targets, &[1.0; IMAGES], SHARE));
+            black_box(net.loss(&parameters, &images[..], targets, &[1.0; IMAGES], SHARE));
         }
         let elapsed = start.elapsed();
         // The first round warms up.
@@ -89,8 +89,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             per_image(median(&mut rounds), count)
         };
-        let step =
-            time(&|images, targets| drop(black_box(net.loss(&parameters, images, targets, &[1.0; IMAGES], SHARE))));
+        let step = time(&|images, targets| {
+            black_box(net.loss(&parameters, images, targets, &[1.0; IMAGES], SHARE));
+        });
         let inference = time(&|images, _| drop(black_box(net.infer(&parameters, images))));
         println!("{:<18}  {step:>8.3}  {inference:>9.3}", set.name());
     }
@@ -110,7 +111,7 @@ fn learn(batches: &[Batch], classes: usize) -> Parameters<Vec<f32>> {
     let sgd = SgdStep { learning_rate: 0.02, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
     for (images, targets) in batches {
         let slices = Parameters::from_array(parameters.each_ref().map(Vec::as_slice));
-        let loss = Net::new().loss(&slices, images, targets, &[1.0; IMAGES], SHARE);
+        let loss = Net::new().loss(&slices, &images[..], targets, &[1.0; IMAGES], SHARE);
         let grads = loss.grads.into_array();
         for ((parameter, mut grad), velocity) in parameters.iter_mut().zip(grads).zip(&mut velocities) {
             sgd.apply(parameter, &mut grad, velocity);

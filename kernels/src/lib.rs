@@ -7,11 +7,13 @@
 //! - `simd`: sixteen values at a time, products of matrices, and the choice of the processor's instruction set.
 //! - `shapes`: every dimension, and the table of layouts.
 //! - `parameters`: a weight and a bias for each layer.
+//! - `images`: where the images of a step come from.
 //! - `pack`: parameters from Burn's and PyTorch's layout to that of the kernels, gradients back.
 //! - [`cross_entropy`] and `sgd`: the loss and the optimizer's step.
 //! - [`parallel`]: work over the threads of Rayon's pool by threads that wait awake.
 //! - `layers`: C1 with S2, C3 with S4, and the fully connected layers; of each the algorithm, the kernels for both
 //!   directions, and tests against the algorithm in plain loops.
+//! - `buffers`: what the layers leave of a mini-batch, in chunks of images.
 //! - `probe`: where the time of a pass goes.
 //! - `net`: a mini-batch over the cores, layer after layer, forward and backward.
 //!
@@ -29,7 +31,9 @@
     reason = "a kernel may use the processor's vectors only where it is inlined into the function that enables them"
 )]
 
+mod buffers;
 pub mod cross_entropy;
+mod images;
 mod layers;
 mod net;
 mod pack;
@@ -43,10 +47,12 @@ mod simd;
 mod testing;
 
 pub use self::{
-    net::{Activations, Loss, Net},
+    buffers::Activations,
+    images::ImageSource,
+    net::{Loss, Net},
     parameters::{LayerParameters, Parameters, lengths},
     probe::{Probe, Stage, StageTimer},
     sgd::SgdStep,
-    shapes::{INPUT, INPUT_SIDE},
+    shapes::{INPUT, INPUT_SIDE, Image},
     simd::InstructionSet,
 };

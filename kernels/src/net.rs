@@ -3,27 +3,31 @@
 //! A mini-batch is cut into chunks of a fixed number of images, and what chunks sum up is added in their order: results are
 //! the same bits for any number of threads.
 
-use std::{cell::RefCell, mem::MaybeUninit, sync::Mutex};
+use std::{cell::RefCell, mem::MaybeUninit};
 
-use bytemuck::{Zeroable, cast_slice, cast_slice_mut, zeroed_box};
+use bytemuck::{Zeroable, cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use crate::{
+    buffers::{
+        Activations, CHUNK, Chunk, ChunkGrads, ChunkView, Convolved, ConvolvedChunk, Dense, DenseChunk, Grads, Pool,
+    },
     cross_entropy::{mean, rows_with_grad},
+    images::{ImageSource, as_images},
     layers::{
-        BackgroundMask, c1_s2, c3_s4,
+        c1_s2, c3_s4,
         dense::{BiasGrad, C5Backward, C5Forward, F6Backward, F6Forward, OutputBackward, OutputForward, WeightGrad},
     },
     pack::{BackwardWeights, ConvGrads, ForwardWeights, pack_blocks, unpack_blocks},
     parallel::for_each,
     parameters::{LayerParameters, Parameters},
     probe::{Probe, Stage},
-    shapes::{C5, C5Row, F6, F6Row, INPUT, Image, KERNEL_ROW_PADDED, OutputBlock, S2Argmax, S2Units, S4Argmax, S4Row},
+    shapes::{C5, F6, F6Row, INPUT, Image, KERNEL_ROW_PADDED, OutputBlock, S2Units, S4Row},
     simd::{AlignedVec, CacheAligned, InstructionSet, LANES, Row, prefetch},
 };
 
-/// Images in a chunk.
-const CHUNK: usize = 8;
+/// So many images are inferred by the thread that asks: those of a single picture, which should not wait for other work.
+const SERIAL: usize = 48;
 /// Rows of the gradient of C5's weights that one thread takes at a time.
 const C5_GROUP: usize = 20;
 /// And of F6's weights.
@@ -50,110 +54,24 @@ impl Default for Net {
     }
 }
 
-/// The layers' outputs for a mini-batch, kept for the backward pass. The default holds no images.
-#[derive(Debug, Default, Clone)]
-pub struct Activations {
-    background: Vec<BackgroundMask>,
-    s2: AlignedVec<S2Units>,
-    s2_argmax: AlignedVec<S2Argmax>,
-    s4: AlignedVec<S4Row>,
-    s4_argmax: AlignedVec<S4Argmax>,
-    c5: AlignedVec<C5Row>,
-    f6: AlignedVec<F6Row>,
-}
+/// What a step leaves of a mini-batch until it is over.
+static FREE_BUFFERS: Pool<(Dense, Grads)> = Pool::new();
 
-/// Buffers of earlier mini-batches, for reuse: new memory would have to be cleared, by the system and by us.
-static FREE_BUFFERS: Mutex<Vec<Activations>> = Mutex::new(Vec::new());
-/// How many are kept; there is rarely more than one mini-batch at a time.
-const MAX_FREE_BUFFERS: usize = 2;
-
-impl Drop for Activations {
-    fn drop(&mut self) {
-        if let Ok(mut free) = FREE_BUFFERS.try_lock()
-            && free.len() < MAX_FREE_BUFFERS
-        {
-            free.push(std::mem::take(self));
-        }
-    }
-}
-
-impl Activations {
-    fn of(images: usize) -> Self {
-        let mut activations = FREE_BUFFERS.try_lock().ok().and_then(|mut free| free.pop()).unwrap_or_default();
-        activations.resize(images);
-        activations
-    }
-
-    fn resize(&mut self, images: usize) {
-        self.background.resize(images, BackgroundMask::default());
-        self.s2.resize(images);
-        self.s2_argmax.resize(images);
-        self.s4.resize(images);
-        self.s4_argmax.resize(images);
-        self.c5.resize(images);
-        self.f6.resize(images);
-    }
-
-    fn chunks(&mut self) -> impl Iterator<Item = Chunk<'_>> {
-        let Self { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = self;
-        background
-            .chunks_mut(CHUNK)
-            .zip(s2.chunks_mut(CHUNK).zip(s2_argmax.chunks_mut(CHUNK)))
-            .zip(s4.chunks_mut(CHUNK).zip(s4_argmax.chunks_mut(CHUNK)))
-            .zip(c5.chunks_mut(CHUNK).zip(f6.chunks_mut(CHUNK)))
-            .map(|(((background, (s2, s2_argmax)), (s4, s4_argmax)), (c5, f6))| Chunk {
-                background,
-                s2,
-                s2_argmax,
-                s4,
-                s4_argmax,
-                c5,
-                f6,
-            })
-    }
-
-    fn views(&self) -> impl Iterator<Item = ChunkView<'_>> {
-        let Self { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = self;
-        (0..background.len()).step_by(CHUNK).map(move |first| {
-            let range = first..(first + CHUNK).min(background.len());
-            ChunkView {
-                background: &background[range.clone()],
-                s2: &s2[range.clone()],
-                s2_argmax: &s2_argmax[range.clone()],
-                s4: &s4[range.clone()],
-                s4_argmax: &s4_argmax[range.clone()],
-                c5: &c5[range.clone()],
-                f6: &f6[range],
-            }
-        })
-    }
-}
-
-/// A chunk's part of [`Activations`], to be written.
-struct Chunk<'a> {
-    background: &'a mut [BackgroundMask],
-    s2: &'a mut [S2Units],
-    s2_argmax: &'a mut [S2Argmax],
-    s4: &'a mut [S4Row],
-    s4_argmax: &'a mut [S4Argmax],
-    c5: &'a mut [C5Row],
-    f6: &'a mut [F6Row],
-}
-
-/// The same, to be read.
-struct ChunkView<'a> {
-    background: &'a [BackgroundMask],
-    s2: &'a [S2Units],
-    s2_argmax: &'a [S2Argmax],
-    s4: &'a [S4Row],
-    s4_argmax: &'a [S4Argmax],
-    c5: &'a [C5Row],
-    f6: &'a [F6Row],
+/// What a thread uses for one chunk after the other, so that it stays in the cache.
+struct Scratch {
+    convolved: Convolved,
+    dense: Dense,
+    /// The images, if they are made for the chunk, and one more, whose values do not matter: C1's backward pass reads beyond an
+    /// image's last row.
+    images: AlignedVec<Image>,
 }
 
 thread_local! {
-    /// The buffer that inference reuses.
-    static INFERENCE_BUFFER: RefCell<Activations> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        convolved: Convolved::default(),
+        dense: Dense::default(),
+        images: AlignedVec::zeros(CHUNK + 1),
+    });
 }
 
 impl<P: Probe> Net<P> {
@@ -195,15 +113,17 @@ impl<P: Probe> Net<P> {
         let classes = weights.output_bias.len();
         let mut logits = vec![0.0; images.len() * classes];
         let infer = |images: &[Image], logits: &mut [f32]| {
-            INFERENCE_BUFFER.with_borrow_mut(|activations| {
-                activations.resize(images.len());
-                for chunk in activations.chunks() {
-                    self.forward_chunk(&weights, images, chunk, logits);
-                }
+            SCRATCH.with_borrow_mut(|Scratch { convolved, dense, .. }| {
+                convolved.resize(images.len());
+                dense.resize(images.len());
+                let chunk = Chunk { convolved: convolved.whole(), dense: dense.whole() };
+                self.forward_chunk(&weights, images, chunk, logits);
             });
         };
-        if images.len() <= CHUNK {
-            infer(images, &mut logits);
+        if images.len() <= SERIAL {
+            for (images, logits) in images.chunks(CHUNK).zip(logits.chunks_mut(CHUNK * classes)) {
+                infer(images, logits);
+            }
         } else {
             let chunks = images.par_chunks(CHUNK).zip(logits.par_chunks_mut(CHUNK * classes));
             chunks.for_each(|(images, logits)| infer(images, logits));
@@ -219,7 +139,8 @@ impl<P: Probe> Net<P> {
         chunk: Chunk<'a>,
         logits: &mut [f32],
     ) -> ChunkView<'a> {
-        let Chunk { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = chunk;
+        let ConvolvedChunk { background, s2, s2_argmax, s4_argmax } = chunk.convolved;
+        let DenseChunk { s4, c5, f6 } = chunk.dense;
         let (set, probe) = (self.instruction_set, &self.probe);
         let (mut rows, mut without_background) = (c1_s2::SCRATCH, c3_s4::SCRATCH);
         // Image by image: S2's output is still in the first-level cache when C3 reads it.
@@ -265,10 +186,12 @@ impl<P: Probe> Net<P> {
         with_images: bool,
     ) -> (Parameters<Vec<f32>>, Option<Vec<f32>>) {
         let weights = BackwardWeights::pack(parameters);
-        let (count, classes) = (count(images), parameters.output.bias.len());
+        let (count, classes) = (images.count(), parameters.output.bias.len());
+        assert!(count > 0, "there are no images");
         assert_eq!(logits_grad.len(), count * classes, "the gradient is of other logits");
-        assert_eq!(activations.s2.len(), count, "the activations are of another number of images");
-        let mut grads = Grads::of(count);
+        assert_eq!(activations.dense.s4.len(), count, "the activations are of another number of images");
+        let mut grads = Grads::default();
+        grads.resize(count);
         let mut image_grad = if with_images { vec![0.0; images.len()] } else { Vec::new() };
         let image_grads = cast_slice_mut(&mut image_grad).chunks_mut(CHUNK).map(Some);
         let chunks = activations
@@ -278,10 +201,10 @@ impl<P: Probe> Net<P> {
             .zip(image_grads.chain(std::iter::repeat_with(|| None)))
             .enumerate();
         for_each(chunks.collect(), |(index, (((activations, logits_grad), grads), image_grad))| {
-            let inputs = BackwardInputs { images, first: index * CHUNK, activations, logits_grad };
+            let inputs = BackwardInputs { images: &images[index * CHUNK * INPUT..], activations, logits_grad };
             self.backward_chunk(&weights, &inputs, grads, image_grad);
         });
-        let grads = self.parameter_grads(activations, &grads, &pack_blocks(logits_grad, classes), classes);
+        let grads = self.parameter_grads(&activations.dense, &grads, &pack_blocks(logits_grad, classes), classes);
         (grads, with_images.then_some(image_grad))
     }
 
@@ -291,7 +214,7 @@ impl<P: Probe> Net<P> {
     /// [`mean_with_grad`](crate::cross_entropy::mean_with_grad) and [`Net::backward`].
     ///
     /// # Shapes
-    /// images `[batch * 1024]`, targets `[batch * classes]`, each row a distribution, weights `[batch]`
+    /// targets `[batch * classes]`, each row a distribution, weights `[batch]`
     ///
     /// # Panics
     /// The parameters are not as long as [`lengths`](crate::lengths) says, there are no images, or there are more or fewer
@@ -299,35 +222,41 @@ impl<P: Probe> Net<P> {
     pub fn loss(
         &self,
         parameters: &Parameters<&[f32]>,
-        images: &[f32],
+        images: &(impl ImageSource + ?Sized),
         targets: &[f32],
         weights: &[f32],
         share: f32,
     ) -> Loss {
         let forward = ForwardWeights::pack(parameters);
         let backward = BackwardWeights::pack(parameters);
-        let (count, classes) = (count(images), parameters.output.bias.len());
+        let (count, classes) = (images.count(), parameters.output.bias.len());
+        assert!(count > 0, "there are no images");
         assert_eq!((targets.len(), weights.len()), (count * classes, count), "each image needs a target and a weight");
-        let mut activations = Activations::of(count);
-        let mut grads = Grads::of(count);
+        let (mut dense, mut grads) = FREE_BUFFERS.take();
+        dense.resize(count);
+        grads.resize(count);
         let (mut logits, mut logits_grad) = (vec![0.0; targets.len()], vec![0.0; targets.len()]);
         let mut losses = vec![0.0; count];
-        let chunks = activations
+        let chunks = dense
             .chunks()
             .zip(grads.chunks())
             .zip(logits.chunks_mut(CHUNK * classes).zip(logits_grad.chunks_mut(CHUNK * classes)))
             .zip(losses.chunks_mut(CHUNK).zip(targets.chunks(CHUNK * classes)))
             .enumerate();
-        for_each(chunks.collect(), |(index, (((chunk, grads), (logits, logits_grad)), (losses, targets)))| {
-            let first = index * CHUNK;
-            let of_chunk = &images[first * INPUT..(first + losses.len()) * INPUT];
-            let activations = self.forward_chunk(&forward, cast_slice(of_chunk), chunk, logits);
-            rows_with_grad(logits, targets, &weights[first..first + losses.len()], share, losses, logits_grad);
-            let inputs = BackwardInputs { images, first, activations, logits_grad };
-            self.backward_chunk(&backward, &inputs, grads, None);
+        for_each(chunks.collect(), |(index, (((dense, grads), (logits, logits_grad)), (losses, targets)))| {
+            let range = index * CHUNK..index * CHUNK + losses.len();
+            SCRATCH.with_borrow_mut(|Scratch { convolved, images: buffer, .. }| {
+                convolved.resize(range.len());
+                let images = images.read(range.clone(), &mut buffer[..]);
+                let chunk = Chunk { convolved: convolved.whole(), dense };
+                let activations = self.forward_chunk(&forward, as_images(images, range.len()), chunk, logits);
+                rows_with_grad(logits, targets, &weights[range], share, losses, logits_grad);
+                self.backward_chunk(&backward, &BackwardInputs { images, activations, logits_grad }, grads, None);
+            });
         });
-        let grads = self.parameter_grads(&activations, &grads, &pack_blocks(&logits_grad, classes), classes);
-        Loss { mean: mean(&losses, weights), logits, grads }
+        let parameter_grads = self.parameter_grads(&dense, &grads, &pack_blocks(&logits_grad, classes), classes);
+        FREE_BUFFERS.put_back((dense, grads));
+        Loss { mean: mean(&losses, weights), logits, grads: parameter_grads }
     }
 
     /// The gradients of F6, C5 and the images are written, those of the convolutions summed over the chunk's images.
@@ -338,11 +267,11 @@ impl<P: Probe> Net<P> {
         grads: ChunkGrads,
         mut image_grad: Option<&mut [Image]>,
     ) {
-        let BackwardInputs { images, first, activations, logits_grad } = inputs;
-        let ChunkGrads { c5: c5_grad, f6: f6_grad, convolutions } = grads;
+        let BackwardInputs { images, activations, logits_grad } = inputs;
+        let ChunkGrads { c5: c5_grad, f6: f6_grad, convolutions: sums } = grads;
         let ChunkView { background, s2, s2_argmax, s4, s4_argmax, c5, f6 } = *activations;
         let (set, probe) = (self.instruction_set, &self.probe);
-        let sums = convolutions.insert(zeroed_box::<ConvGrads>());
+        *sums = ConvGrads::zeroed();
         probe.stage(Stage::OutputBackward, || {
             set.run(OutputBackward { logits_grad, w, f6, f6_grad });
         });
@@ -361,13 +290,13 @@ impl<P: Probe> Net<P> {
                 c3_s4::InputGrad { s4_grad, argmax, s2, weight, s2_grad }.run(set);
             });
             probe.stage(Stage::C1S2Backward, || {
-                let pixels = &images[(first + index) * INPUT..];
+                let pixels = &images[index * INPUT..];
                 let mut padded;
                 let image = if let Some(image) = pixels.first_chunk() {
                     image
                 } else {
                     padded = [0.0; INPUT + KERNEL_ROW_PADDED];
-                    padded[..INPUT].copy_from_slice(pixels);
+                    padded[..INPUT].copy_from_slice(&pixels[..INPUT]);
                     &padded
                 };
                 let (background, s2_grad, argmax) = (&background[index], &*s2_grad, &s2_argmax[index]);
@@ -383,13 +312,13 @@ impl<P: Probe> Net<P> {
     /// All gradients in Burn's layout.
     fn parameter_grads(
         &self,
-        activations: &Activations,
+        dense: &Dense,
         grads: &Grads,
         output_grad: &[OutputBlock],
         classes: usize,
     ) -> Parameters<Vec<f32>> {
         let (set, probe) = (self.instruction_set, &self.probe);
-        let count = activations.f6.len();
+        let count = dense.f6.len();
         let (mut c5, mut f6) = (Vec::with_capacity(C5), Vec::with_capacity(C5 * F6));
         let mut output = Vec::with_capacity(output_grad.len() / count * F6);
         let rows = output.capacity();
@@ -407,7 +336,7 @@ impl<P: Probe> Net<P> {
         for_each(parts.collect(), |part| match part {
             Part::F6(first, values) => probe.stage(Stage::F6Backward, || {
                 let mut rows = [MaybeUninit::<F6Row>::uninit(); F6_GROUP];
-                let (a, b) = (&*activations.c5, &*grads.f6);
+                let (a, b) = (&*dense.c5, &*grads.f6);
                 set.run(WeightGrad { out: &mut rows, first, a, b });
                 for (values, row) in values.chunks_exact_mut(F6).zip(rows) {
                     // SAFETY: `WeightGrad` writes every row it is given.
@@ -420,10 +349,10 @@ impl<P: Probe> Net<P> {
                 (*c1, *c3) = (total.unpack_c1(), total.unpack_c3());
             }
             Part::C5(first, out) => probe.stage(Stage::C5Backward, || {
-                set.run(WeightGrad { out, first, a: &grads.c5, b: &activations.s4 });
+                set.run(WeightGrad { out, first, a: &grads.c5, b: &dense.s4 });
             }),
             Part::Output(out, b) => probe.stage(Stage::OutputBackward, || {
-                set.run(WeightGrad { out, first: 0, a: &activations.f6, b });
+                set.run(WeightGrad { out, first: 0, a: &dense.f6, b });
             }),
             Part::Biases(c5, f6, output) => {
                 c5.extend_from_slice(&bias_grad(set, &grads.c5).as_flattened()[..C5]);
@@ -456,13 +385,6 @@ fn bias_grad<const B: usize>(set: InstructionSet, grads: &[Row<B>]) -> Row<B> {
     out
 }
 
-/// The number of images.
-fn count(images: &[f32]) -> usize {
-    let count = images.len() / INPUT;
-    assert!(count > 0 && count * INPUT == images.len(), "{} pixels are no whole images", images.len());
-    count
-}
-
 /// The loss of a mini-batch, and what comes with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loss {
@@ -488,45 +410,10 @@ enum Part<'a> {
     Biases(&'a mut Vec<f32>, &'a mut Vec<f32>, &'a mut Vec<f32>),
 }
 
-/// The gradients of C5's and F6's sums, before ReLU, and of the convolutions' parameters, chunk by chunk.
-struct Grads {
-    c5: AlignedVec<C5Row>,
-    f6: AlignedVec<F6Row>,
-    convolutions: Vec<Option<Box<ConvGrads>>>,
-}
-
-impl Grads {
-    fn of(images: usize) -> Self {
-        let convolutions = std::iter::repeat_with(|| None).take(images.div_ceil(CHUNK)).collect();
-        Self { c5: AlignedVec::zeros(images), f6: AlignedVec::zeros(images), convolutions }
-    }
-
-    /// The sum over the chunks, in their order.
-    fn convolutions(&self) -> Box<ConvGrads> {
-        let mut total = zeroed_box::<ConvGrads>();
-        self.convolutions.iter().flatten().for_each(|sums| total.add(sums));
-        total
-    }
-
-    fn chunks(&mut self) -> impl Iterator<Item = ChunkGrads<'_>> {
-        let Self { c5, f6, convolutions } = self;
-        let chunks = c5.chunks_mut(CHUNK).zip(f6.chunks_mut(CHUNK)).zip(convolutions);
-        chunks.map(|((c5, f6), convolutions)| ChunkGrads { c5, f6, convolutions })
-    }
-}
-
-/// A chunk's part of [`Grads`].
-struct ChunkGrads<'a> {
-    c5: &'a mut [C5Row],
-    f6: &'a mut [F6Row],
-    convolutions: &'a mut Option<Box<ConvGrads>>,
-}
-
 /// What the backward pass of a chunk reads.
 struct BackwardInputs<'a> {
-    /// All images of the mini-batch, and which of them is the chunk's first.
+    /// From the chunk's first image on.
     images: &'a [f32],
-    first: usize,
     activations: ChunkView<'a>,
     /// `[images of the chunk][classes]`
     logits_grad: &'a [f32],
@@ -622,7 +509,7 @@ mod tests {
             let (mean, logits_grad) = mean_with_grad(&logits, &targets, classes);
             let (grads, _) = net.backward(&parameters, &images, &activations, &logits_grad, false);
             assert_eq!(
-                net.loss(&parameters, &images, &targets, &vec![1.0; count], 1.0 / count as f32),
+                net.loss(&parameters, &images[..], &targets, &vec![1.0; count], 1.0 / count as f32),
                 Loss { mean, logits, grads }
             );
         }

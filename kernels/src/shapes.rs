@@ -59,6 +59,7 @@ pub const F6: usize = 84;
 /// A row of one of C1's kernels: five columns and three zeros.
 pub const KERNEL_ROW_PADDED: usize = 8;
 
+/// An image, row by row.
 pub type Image = [[f32; INPUT_SIDE]; INPUT_SIDE];
 pub type S2Units = [[[f32; S2_PADDED_MAPS]; S2_SIDE]; S2_SIDE];
 pub type S2Argmax = [[f32; LANES]; S2_SIDE];

@@ -8,7 +8,7 @@ use burn::backend::Flex;
 use burn::backend::NdArray;
 use burn::{
     backend::{
-        Autodiff, Backend, Dispatch, DispatchDevice, DispatchTensor, ExtensionType, TensorMetadata,
+        Autodiff, Backend, Dispatch, DispatchTensor, ExtensionType, TensorMetadata,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
@@ -191,20 +191,25 @@ pub(crate) fn forward(images: &Tensor<4>, parameters: Parameters<DispatchTensor>
     })
 }
 
-/// Whether the operators can be used: the backend is one of the CPU's, all values are `f32`, the sizes are those of the net, and
+/// Whether the operator can be used: the backend is one of the CPU's, all values are `f32`, the sizes are those of the net, and
 /// either all or none are on a tape.
-pub(super) fn applies(images: &Tensor<4>, parameters: &Parameters<DispatchTensor>) -> bool {
+fn applies(images: &Tensor<4>, parameters: &Parameters<DispatchTensor>) -> bool {
     let device = images.device();
     let [batch, channels, height, width] = images.dims();
-    let fits = |tensor: &DispatchTensor| {
-        let on_tape = matches!(tensor.device(), DispatchDevice::Autodiff(_));
-        tensor.dtype() == DType::F32 && on_tape == device.is_autodiff()
-    };
     is_host(&device)
         && batch > 0
         && [channels, height, width] == [1, INPUT_SIDE, INPUT_SIDE]
-        && classes(parameters) > 0
-        && parameters.as_ref().map(|tensor| tensor.shape().num_elements()) == lengths(classes(parameters))
         && images.dtype() == DType::F32
+        && are_parameters(parameters, device.is_autodiff())
+}
+
+/// Whether these are the parameters of a net on a backend of the CPU, all `f32`, and all on a tape or none.
+pub(super) fn are_parameters(parameters: &Parameters<DispatchTensor>, on_tape: bool) -> bool {
+    let fits = |tensor: &DispatchTensor| {
+        let device = Device::new(tensor.device());
+        tensor.dtype() == DType::F32 && is_host(&device) && device.is_autodiff() == on_tape
+    };
+    classes(parameters) > 0
+        && parameters.as_ref().map(|tensor| tensor.shape().num_elements()) == lengths(classes(parameters))
         && parameters.as_ref().into_array().into_iter().all(fits)
 }

@@ -2,20 +2,22 @@
 //! their activations are in the cache. Nothing of it is on a tape. Burn's own loss alone is about thirty operators on a handful of
 //! values.
 
+use std::sync::Arc;
+
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
 #[cfg(feature = "ndarray")]
 use burn::backend::NdArray;
-use burn::{
-    backend::{Backend, Dispatch, DispatchTensor, ExtensionType, TensorMetadata, backend_extension},
-    prelude::*,
-};
-use lenet_kernels::{Loss, Net, Parameters};
+use burn::backend::{Backend, Dispatch, DispatchTensor, ExtensionType, TensorMetadata, backend_extension};
+use lenet_kernels::{ImageSource, Loss, Net, Parameters};
 
 use super::{
     host::Host,
-    operator::{Inputs, ParameterTensors, all_values, applies, classes, values},
+    operator::{ParameterTensors, all_values, are_parameters, classes},
 };
+
+/// The images of a step.
+pub(crate) type SharedImages = Arc<dyn ImageSource + Send + Sync>;
 
 /// The loss of a mini-batch, its logits and its gradients, as tensors of a backend.
 #[derive(ExtensionType)]
@@ -40,55 +42,69 @@ impl Step<Dispatch> {
 pub trait StepOps: Backend {
     /// The cross-entropy of LeNet-5's softmax over a mini-batch, each image by its weight, and the gradients of `share` times
     /// the sum of the losses, all of `f32`.
-    ///
-    /// # Shapes
-    /// images `[batch, 1, 32, 32]`
-    fn lenet5_step(#[extension_type] inputs: Inputs<Self>, targets: Targets, share: f32) -> Step<Self>;
+    fn lenet5_step(
+        #[extension_type] parameters: ParameterTensors<Self>,
+        images: SharedImages,
+        targets: Targets,
+        share: f32,
+    ) -> Step<Self>;
 }
 
 #[cfg(feature = "flex")]
 impl StepOps for Flex {
-    fn lenet5_step(inputs: Inputs<Self>, targets: Targets, share: f32) -> Step<Self> {
-        compute(inputs, &targets, share)
+    fn lenet5_step(
+        parameters: ParameterTensors<Self>,
+        images: SharedImages,
+        targets: Targets,
+        share: f32,
+    ) -> Step<Self> {
+        compute(parameters, &*images, &targets, share)
     }
 }
 
 #[cfg(feature = "ndarray")]
 impl StepOps for NdArray {
-    fn lenet5_step(inputs: Inputs<Self>, targets: Targets, share: f32) -> Step<Self> {
-        compute(inputs, &targets, share)
+    fn lenet5_step(
+        parameters: ParameterTensors<Self>,
+        images: SharedImages,
+        targets: Targets,
+        share: f32,
+    ) -> Step<Self> {
+        compute(parameters, &*images, &targets, share)
     }
 }
 
-fn compute<B: Host>(inputs: Inputs<B>, targets: &Targets, share: f32) -> Step<B> {
-    let (images, parameters) = inputs.into_parts();
-    let (images, parameters) = (B::contiguous(images), parameters.map(B::contiguous));
+fn compute<B: Host>(
+    parameters: ParameterTensors<B>,
+    images: &dyn ImageSource,
+    targets: &Targets,
+    share: f32,
+) -> Step<B> {
+    let parameters = parameters.into_parameters().map(B::contiguous);
     let Targets { distributions, weights } = targets;
     let Loss { mean, logits, grads } =
-        Net::new().loss(&all_values::<B>(&parameters), values::<B>(&images), distributions, weights, share);
+        Net::new().loss(&all_values::<B>(&parameters), images, distributions, weights, share);
     let shapes = parameters.map(|tensor| tensor.shape());
     let gradients = grads.zip(shapes).map(|(grad, shape)| B::tensor(grad, shape));
     Step { mean, logits, gradients: ParameterTensors::new(gradients) }
 }
 
 /// What a step on a mini-batch needs, by the operator; `None` where it does not apply: another backend, values other than `f32`,
-/// an empty batch, other sizes, or targets of another number. Images and parameters must not be on a tape. The gradients are
+/// an empty batch, parameters of other sizes, or targets of another number. Parameters must not be on a tape. The gradients are
 /// those of `share` times the sum of the images' losses, each by its weight.
 ///
 /// # Shapes
-/// images `[batch, 1, 32, 32]`, parameters as [`Parameters`] says
+/// parameters as [`Parameters`] says
 pub(crate) fn step(
-    images: &Tensor<4>,
+    images: SharedImages,
     parameters: Parameters<DispatchTensor>,
     targets: Targets,
     share: f32,
 ) -> Option<Step<Dispatch>> {
     let count = targets.weights.len();
-    let fits = images.dims()[0] == count && targets.distributions.len() == count * classes(&parameters);
-    (fits && applies(images, &parameters)).then(|| {
-        let inputs = Inputs::new(images.clone().into_dispatch(), parameters);
-        <Dispatch as StepOps>::lenet5_step(inputs, targets, share)
-    })
+    let fits = count > 0 && images.count() == count && targets.distributions.len() == count * classes(&parameters);
+    (fits && are_parameters(&parameters, false))
+        .then(|| <Dispatch as StepOps>::lenet5_step(ParameterTensors::new(parameters), images, targets, share))
 }
 
 /// What a net is to answer for some images.
@@ -128,16 +144,18 @@ impl Targets {
 #[cfg(test)]
 mod tests {
     use burn::{
+        data::dataloader::DataLoader,
         module::{Module, ModuleVisitor, Param},
         nn::loss::CrossEntropyLossConfig,
         optim::GradientsParams,
+        prelude::*,
     };
     use proptest::prelude::*;
 
     use super::*;
     use crate::{
-        config::Operators,
-        data::Batch,
+        config::{AugmentationConfig, Operators},
+        data::{Augmentation, Batch, BatchLoader, Images, PIXELS, load_mnist},
         model::{LeNet5, LeNet5Config},
     };
 
@@ -205,8 +223,7 @@ mod tests {
         let pixels: Vec<f32> = (0..9 * 1024).map(|i| ((i as f32) * 12.9898).sin()).collect();
         let labels: Vec<usize> = (0..9).map(|image| image * 7 % classes).collect();
         let indices: Vec<i32> = labels.iter().map(|label| i32::try_from(*label).unwrap()).collect();
-        let images = Tensor::from_data(TensorData::new(pixels, [9, 1, 32, 32]), device);
-        (Batch { images, targets: Tensor::from_data(&indices[..], device), share: 1.0 }, labels)
+        (Batch { images: Images::new(pixels), targets: Tensor::from_data(&indices[..], device), share: 1.0 }, labels)
     }
 
     /// The gradient of each parameter.
@@ -232,8 +249,9 @@ mod tests {
             let device = device.autodiff();
             let net = LeNet5Config::new(classes).init_seeded(1, &device).with_operators(Operators::Composed);
             let (batch, labels) = batch(classes, &device);
-            let step = net.fused_step(&batch.images, targets(&labels, classes, smoothing), share).unwrap();
-            let logits = net.forward(batch.images);
+            let step =
+                net.fused_step(Arc::new(batch.images.clone()), targets(&labels, classes, smoothing), share).unwrap();
+            let logits = net.forward(batch.images.tensor(&device));
             let loss = burns_loss(logits.clone(), &labels, smoothing);
             let expected = GradientsParams::from_grads(loss.clone().mul_scalar(9.0 * share).backward(), &net);
             let close = |ours: &[f32], burns: &[f32]| {
@@ -249,13 +267,37 @@ mod tests {
     }
 
     #[test]
+    fn a_step_is_the_same_bits_for_any_number_of_threads() {
+        // A last chunk that is not whole, and images made of others.
+        let set = load_mnist().unwrap().0.slice(0, 37);
+        let ranges = AugmentationConfig { rotation: 10.0, shift: 1.0, ..AugmentationConfig::default() };
+        let step = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let device = Device::flex();
+                let loader = BatchLoader::new(set.clone(), 37, device.clone())
+                    .augmented(Augmentation::new(&ranges, 1))
+                    .with_negatives(vec![[200; PIXELS], [9; PIXELS]], 0.1, 1);
+                let images = loader.iter().next().unwrap().unwrap().images;
+                let labels: Vec<_> = (0..41).map(|image| (image < 37).then_some(image % 10)).collect();
+                let targets = Targets::new(&labels, 10, 0.1).unwrap();
+                let net = LeNet5Config::new(10).init_seeded(1, &device);
+                let step = net.fused_step(Arc::new(images), targets, 1.0 / 41.0).unwrap();
+                (step.mean, step.logits, collected(&net, &step.gradients))
+            })
+        };
+        let one = step(1);
+        assert_eq!((one.1.len(), step(2) == one, step(3) == one, step(5) == one), (410, true, true, true));
+    }
+
+    #[test]
     fn a_label_that_is_not_a_class_and_targets_of_other_images_are_left_to_burn() {
         let net = LeNet5Config::new(26).init_seeded(1, &Device::flex());
-        let images = Tensor::zeros([1, 1, 32, 32], &Device::flex());
+        let images: SharedImages = Arc::new(Images::new(vec![0.0; 1024]));
         assert!(Targets::new(&[Some(26)], 26, 0.0).is_none());
-        assert!(net.fused_step(&images, targets(&[25, 1], 26, 0.0), 1.0).is_none());
-        assert!(net.fused_step(&images, targets(&[5], 25, 0.0), 1.0).is_none());
-        assert!(net.fused_step(&images, targets(&[25], 26, 0.0), 1.0).is_some());
+        assert!(net.fused_step(images.clone(), targets(&[25, 1], 26, 0.0), 1.0).is_none());
+        assert!(net.fused_step(images.clone(), targets(&[5], 25, 0.0), 1.0).is_none());
+        assert!(net.fused_step(images.clone(), targets(&[25], 26, 0.0), 1.0).is_some());
     }
 
     #[test]
@@ -274,7 +316,8 @@ mod tests {
         (weights[labels[1]], weights[labels[2]]) = (3.0, 0.0);
         let some: Vec<_> = labels.iter().copied().map(Some).collect();
         let weighted = |weights: &[f32]| {
-            net.fused_step(&batch.images, targets(&labels, 10, 0.1).weighted(&some, weights), 1.0).unwrap()
+            net.fused_step(Arc::new(batch.images.clone()), targets(&labels, 10, 0.1).weighted(&some, weights), 1.0)
+                .unwrap()
         };
         let step = weighted(&weights);
         // Each class alone, and their sum by weight.

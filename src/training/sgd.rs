@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        data::Batch,
+        data::{Batch, Images},
         model::{LeNet5, LeNet5Config},
     };
 
@@ -111,9 +111,8 @@ mod tests {
 
     fn batch(seed: u8) -> Batch {
         let pixels: Vec<f32> = (0..4 * 1024).map(|i| (((i + usize::from(seed)) as f32) * 12.9898).sin()).collect();
-        let images = Tensor::from_data(TensorData::new(pixels, [4, 1, 32, 32]), &device());
         let targets = Tensor::from_data(TensorData::from([1, 7, 3, i32::from(seed)]), &device());
-        Batch { images, targets, share: 1.0 }
+        Batch { images: Images::new(pixels), targets, share: 1.0 }
     }
 
     fn parameters(net: &LeNet5) -> Vec<f32> {

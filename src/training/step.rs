@@ -1,5 +1,7 @@
 //! The training and the validation step of the net, and what they return.
 
+use std::sync::Arc;
+
 use burn::{
     backend::ExecutionError,
     module::Module,
@@ -93,7 +95,7 @@ impl LeNet5 {
 
     /// The labels, where the fused operators are used.
     fn labels_if_fused(&self, batch: &Batch) -> Option<Vec<Option<usize>>> {
-        let is_fused = self.operators == Operators::Fused && is_host(&batch.images.device());
+        let is_fused = self.operators == Operators::Fused && is_host(&batch.targets.device());
         if is_fused { labels(&batch.targets) } else { None }
     }
 
@@ -107,7 +109,7 @@ impl LeNet5 {
             Reduction::Sum => 1.0,
         };
         let targets = Targets::new(&labels, self.classes(), self.smoothing())?.weighted(&labels, &self.class_weights);
-        let FusedStep { mean, logits, gradients } = self.fused_step(&batch.images, targets, share)?;
+        let FusedStep { mean, logits, gradients } = self.fused_step(Arc::new(batch.images.clone()), targets, share)?;
         let rows = logits.chunks_exact(logits.len() / labels.len());
         Some((gradients, BatchOutput::known(mean.into(), rows, &labels)))
     }
@@ -116,7 +118,7 @@ impl LeNet5 {
     fn fused_metrics(&self, batch: &Batch) -> Option<BatchOutput> {
         let labels = self.labels_if_fused(batch)?;
         let targets = Targets::new(&labels, self.classes(), self.smoothing())?;
-        let rows = rows(self.forward(batch.images.clone())).ok()?;
+        let rows = rows(self.forward(batch.images.tensor(&batch.targets.device()))).ok()?;
         let (mean, _) = mean_with_grad(rows.values(), &targets.distributions, self.classes());
         Some(BatchOutput::known(mean.into(), rows.iter(), &labels))
     }
@@ -124,7 +126,7 @@ impl LeNet5 {
     /// The mean cross-entropy of a mini-batch, in which each class counts by its weight, and its metrics, by Burn's operators.
     fn classify(&self, batch: Batch, class_weights: &[f32]) -> (Tensor<1>, BatchOutput) {
         let Batch { images, targets, .. } = batch;
-        let logits = self.forward(images);
+        let logits = self.forward(images.tensor(&targets.device()));
         let loss = composed(&logits, &targets, self.smoothing(), class_weights);
         let labels = if is_host(&logits.device()) { labels(&targets) } else { None };
         let known = labels.and_then(|labels| {

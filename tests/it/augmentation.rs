@@ -151,7 +151,9 @@ fn epoch_bits(set: &ImageSet, batch_size: usize, epoch: usize, threads: usize) -
         let loader = BatchLoader::new(set.clone(), batch_size, Device::flex())
             .shuffled(1, epoch)
             .augmented(Augmentation::new(&all_ranges(), 1));
-        let pixels = loader.iter().flat_map(|batch| batch.unwrap().images.into_data().try_into_vec::<f32>().unwrap());
+        let pixels = loader
+            .iter()
+            .flat_map(|batch| batch.unwrap().images.tensor(&Device::flex()).into_data().try_into_vec::<f32>().unwrap());
         let bits: Vec<u32> = pixels.map(f32::to_bits).collect();
         bits.chunks(1024).map(<[u32]>::to_vec).collect()
     })
@@ -184,7 +186,16 @@ fn the_background_keeps_its_exact_shade() {
         let varied = BatchLoader::new(set.clone().with_scale(scale), 64, Device::flex())
             .augmented(Augmentation::new(&all_ranges(), 1));
         let pixels = |loader: &BatchLoader| {
-            loader.iter().next().unwrap().unwrap().images.into_data().try_into_vec::<f32>().unwrap()
+            loader
+                .iter()
+                .next()
+                .unwrap()
+                .unwrap()
+                .images
+                .tensor(&Device::flex())
+                .into_data()
+                .try_into_vec::<f32>()
+                .unwrap()
         };
         let (plain, varied) = (pixels(&plain), pixels(&varied));
         let background = plain[0].to_bits();
@@ -212,7 +223,7 @@ fn negatives_come_behind_the_images_of_a_mini_batch() {
                 .augmented(Augmentation::new(&all_ranges(), 1))
                 .with_negatives(negatives.clone(), 0.25, 1);
             let values = |batch: lenet::data::Batch| {
-                let pixels = batch.images.into_data().try_into_vec::<f32>().unwrap();
+                let pixels = batch.images.tensor(&Device::flex()).into_data().try_into_vec::<f32>().unwrap();
                 (batch.targets.into_data().iter().collect(), pixels.into_iter().map(f32::to_bits).collect())
             };
             loader.iter().map(|batch| values(batch.unwrap())).collect()

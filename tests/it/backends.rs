@@ -84,7 +84,9 @@ fn learn(net: &LeNet5, device: &Device, operators: Operators, steps: usize, batc
     let mut losses = Vec::new();
     for batch in loader.iter() {
         let batch = batch.unwrap();
-        let loss = CrossEntropyLossConfig::new().init(&training).forward(net.forward(batch.images), batch.targets);
+        let loss = CrossEntropyLossConfig::new()
+            .init(&training)
+            .forward(net.forward(batch.images.tensor(&training)), batch.targets);
         let gradients = GradientsParams::from_grads(loss.backward(), &net);
         losses.push(loss);
         net = optimizer.step(0.005, net, gradients);
