@@ -1,6 +1,9 @@
 //! Files written so that no reader sees half of one, text in the encodings that editors write, and SHA-256.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::{self, Read, Write},
+    path::Path,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -51,6 +54,19 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 /// The SHA-256 of some parts one after the other, in hexadecimal.
 pub(crate) fn sha256_of(parts: &[&[u8]]) -> String {
     hexadecimal(parts.iter().fold(Sha256::new(), Digest::chain_update))
+}
+
+/// The SHA-256 of what is read, in hexadecimal. It is never all in memory.
+pub(crate) fn sha256_of_file(mut file: impl Read) -> io::Result<String> {
+    let (mut hash, mut part) = (Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut part) {
+            Ok(0) => return Ok(hexadecimal(hash)),
+            Ok(count) => hash.update(&part[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A SHA-256 in hexadecimal.

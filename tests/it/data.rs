@@ -137,6 +137,15 @@ fn a_damaged_cache_is_repaired() {
         let (code, _, error) = finish(child.wait_with_output().unwrap());
         assert_eq!((code, error.as_str()), (0, ""));
     }
-    let repaired = fs::metadata(folder.join("train-images-idx3-ubyte")).unwrap().len();
-    assert_eq!(repaired, 16 + 60_000 * 784);
+    let path = folder.join("train-images-idx3-ubyte");
+    let intact = fs::read(&path).unwrap();
+    assert_eq!(intact.len(), 16 + 60_000 * 784);
+
+    // All files are there, and one has a wrong pixel.
+    let mut damaged = intact.clone();
+    damaged[1_000_000] ^= 1;
+    fs::write(&path, damaged).unwrap();
+    let (code, _, error) = finish(start("c").wait_with_output().unwrap());
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(fs::read(&path).unwrap() == intact);
 }
