@@ -163,14 +163,20 @@ impl Found {
 
 impl Prediction {
     pub(crate) fn new(reading: &Reading, several: bool, card: &Card) -> Self {
-        let ranked = |(index, (class, probability)): (usize, (&String, &f32))| RankedClass {
-            class: class.clone(),
+        Self::with_top(reading, several, card, card.classes.len())
+    }
+
+    /// The same, with no more classes in the ranking than `top`.
+    pub(crate) fn with_top(reading: &Reading, several: bool, card: &Card, top: usize) -> Self {
+        let probability_of = |index: usize| reading.probabilities[index];
+        let mut indices: Vec<usize> = (0..reading.probabilities.len()).collect();
+        indices.sort_by(|a, b| probability_of(*b).total_cmp(&probability_of(*a)));
+        let ranked = |index: usize| RankedClass {
+            class: card.classes[index].clone(),
             index,
-            probability: *probability,
+            probability: probability_of(index),
         };
-        let mut ranking: Vec<RankedClass> =
-            card.classes.iter().zip(&reading.probabilities).enumerate().map(ranked).collect();
-        ranking.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        let ranking = indices.into_iter().take(top).map(ranked).collect();
         let Reading { class: index, probability, energy, bounds, .. } = *reading;
         let class = card.classes[index].clone();
         let sure = probability >= card.thresholds.sure && !several;

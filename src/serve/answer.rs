@@ -64,8 +64,7 @@ pub(super) fn answer(trained: &Trained, pictures: &Pictures, query: &Query) -> R
     match pictures {
         Pictures::Framed(bytes) => {
             let (images, _) = bytes.as_chunks();
-            let readings = trained.read_framed(images)?;
-            readings.iter().map(|reading| framed(trained, reading, query)).collect()
+            trained.read_framed(images)?.iter().map(|reading| framed(trained, reading, query)).collect()
         }
         Pictures::Files(files) => files.iter().map(|file| read(trained, file, query)).collect(),
     }
@@ -76,7 +75,8 @@ fn framed(trained: &Trained, reading: &Reading, query: &Query) -> Result<Entry> 
     if is_blank {
         return Ok(Entry::Failed { name: None, error: Finding::OneShade.to_string() });
     }
-    predicted(trained, None, Prediction::new(reading, false, &trained.card), &reading.image, query)
+    let prediction = Prediction::with_top(reading, false, &trained.card, query.top);
+    predicted(trained, None, prediction, &reading.image, query)
 }
 
 fn read(trained: &Trained, file: &File, query: &Query) -> Result<Entry> {
@@ -86,7 +86,10 @@ fn read(trained: &Trained, file: &File, query: &Query) -> Result<Entry> {
         Err(error) => return Ok(Entry::Failed { name, error }),
     };
     match trained.recognize(&picture)? {
-        Ok((prediction, reading)) => predicted(trained, name, prediction, &reading.image, query),
+        Ok((mut prediction, reading)) => {
+            prediction.ranking.truncate(query.top);
+            predicted(trained, name, prediction, &reading.image, query)
+        }
         Err(error) => Ok(Entry::Failed { name, error }),
     }
 }
@@ -94,11 +97,10 @@ fn read(trained: &Trained, file: &File, query: &Query) -> Result<Entry> {
 fn predicted(
     trained: &Trained,
     name: Option<String>,
-    mut prediction: Prediction,
+    prediction: Prediction,
     image: &[u8; PIXELS],
     query: &Query,
 ) -> Result<Entry> {
-    prediction.ranking.truncate(query.top);
     Ok(Entry::Predicted {
         name,
         prediction,

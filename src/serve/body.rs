@@ -18,6 +18,8 @@ use super::{
 const DRAINED: usize = 64 << 20;
 /// And for this long.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// Memory for so many bytes is taken on the word of the client alone.
+const MAX_TRUSTED: usize = 1 << 20;
 
 /// A body, and its share of the memory for bodies.
 pub(super) struct Received {
@@ -50,7 +52,8 @@ pub(super) async fn receive(
     // A body without an announced length may have the limit's.
     let memory = queue.memory(announced.unwrap_or(limit as u64))?;
     let deadline = Instant::now() + time;
-    let mut bytes = Vec::new();
+    let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(announced.min(MAX_TRUSTED));
     while let Some(frame) =
         timeout(deadline.saturating_duration_since(Instant::now()), body.frame()).await.map_err(|_| late(time))?
     {

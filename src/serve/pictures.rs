@@ -16,6 +16,12 @@ use crate::{data::PIXELS, formats::Format};
 /// A JSON body of fewer bytes is parsed at once, a longer one in another thread.
 const SHORT: usize = 64 << 10;
 
+/// Images in MNIST's format that are read at once.
+const SMALL_IMAGES: usize = 32;
+/// A PNG file of at most so many bytes, and of sides of so many pixels, is read at once.
+const SMALL_FILE: usize = 4 << 10;
+const SMALL_SIDE: u32 = 64;
+
 /// What is to be read.
 pub(super) enum Pictures {
     /// Images in MNIST's format: 784 pixels from 0 (background) to 255 (foreground), row by row.
@@ -48,6 +54,14 @@ impl Pictures {
         }
     }
 
+    /// Whether they are read within about a millisecond: a few images, or a PNG file that is hardly larger than one.
+    pub(super) fn are_small(&self) -> bool {
+        match self {
+            Self::Framed(images) => images.len() <= SMALL_IMAGES * PIXELS,
+            Self::Files(files) => matches!(&files[..], [file] if file.is_small()),
+        }
+    }
+
     fn checked(self) -> Result<Self, Problem> {
         let limit = if matches!(self, Self::Framed(_)) { MAX_IMAGES } else { MAX_PICTURES };
         match self.len() {
@@ -59,6 +73,24 @@ impl Pictures {
             _ => Ok(self),
         }
     }
+}
+
+impl File {
+    fn is_small(&self) -> bool {
+        // The work of other formats does not follow from their headers: a GIF's frame may be larger than its screen.
+        let sides = if self.bytes.len() <= SMALL_FILE { png_sides(&self.bytes) } else { None };
+        sides.is_some_and(|sides| sides.iter().all(|side| *side <= SMALL_SIDE))
+    }
+}
+
+/// Width and height of a PNG file as its first chunk says.
+///
+/// Source: <https://www.w3.org/TR/png-3/#11IHDR>.
+fn png_sides(bytes: &[u8]) -> Option<[u32; 2]> {
+    let (start, sides) = (bytes.get(..16)?, bytes.get(16..24)?);
+    let is_png = start[..8] == *b"\x89PNG\r\n\x1a\n" && start[12..] == *b"IHDR";
+    let side = |at: usize| Some(u32::from_be_bytes(*sides[at..].first_chunk()?));
+    is_png.then_some([side(0)?, side(4)?])
 }
 
 /// Finds the pictures in a body, by its content type. Without one, or with curl's own, it is a picture file.
@@ -156,4 +188,30 @@ async fn multipart(content: &str, bytes: Bytes) -> Result<Pictures, Problem> {
         }
     }
     Ok(Pictures::Files(files))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use image::{GrayImage, ImageFormat};
+
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_left_to_another_thread() {
+        let picture = |side: u32, format: ImageFormat| {
+            let mut bytes = Cursor::new(Vec::new());
+            GrayImage::new(side, side).write_to(&mut bytes, format).unwrap();
+            bytes.into_inner()
+        };
+        let are_small = |bytes: Vec<u8>| file(bytes.into()).are_small();
+        assert!(are_small(picture(28, ImageFormat::Png)) && are_small(picture(64, ImageFormat::Png)));
+        assert!(!are_small(picture(65, ImageFormat::Png)) && !are_small(picture(28, ImageFormat::Bmp)));
+        let (mut large, cut) = (picture(28, ImageFormat::Png), picture(28, ImageFormat::Png)[..18].to_vec());
+        large.resize(SMALL_FILE + 1, 0);
+        assert!(!are_small(large) && !are_small(cut) && !are_small(Vec::new()));
+        let framed = |count: usize| Pictures::Framed(vec![0; count * PIXELS].into());
+        assert!(framed(32).are_small() && !framed(33).are_small());
+    }
 }

@@ -24,13 +24,14 @@ pub(super) async fn predict(State(app): State<Arc<App>>, request: Request) -> st
     let received = receive(&parts.headers, body, app.limits.body_bytes, app.times.body, &app.queue).await?;
     let pictures = parse(&parts.headers, received.bytes).await?;
     let (count, cost) = (pictures.len(), query.cost(&pictures)?);
+    let is_short = query.layers.is_empty() && pictures.are_small();
     let here = Arc::clone(&app);
     let work = move || {
         // Kept as long as the body.
         let _memory = received.memory;
         json(&here.trained, &pictures, &query)
     };
-    let outcome = app.queue.run(cost, work).await?.map_err(|e| Problem::internal(&e))?;
+    let outcome = app.queue.run(cost, is_short, work).await?.map_err(|e| Problem::internal(&e))?;
     app.metrics.count_pictures(count);
     let json = outcome.map_err(|fault| Problem::unprocessable(format!("the picture {fault}")))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())

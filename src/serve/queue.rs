@@ -7,9 +7,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{limits::MAX_BODIES, problem::Problem};
 use crate::panics;
 
-/// Work of at most this many images is done at once, which takes about a millisecond; more goes to another thread.
-const AT_ONCE: usize = 32;
-
 /// A share of memory, which ends when it is dropped.
 pub(super) type Memory = OwnedSemaphorePermit;
 
@@ -38,13 +35,14 @@ impl Queue {
         Arc::clone(&self.bodies).try_acquire_many_owned(bytes).map_err(|_| Problem::busy())
     }
 
-    /// Does some work that costs as much as so many images.
+    /// Does some work that costs as much as so many images: at once if it is short, else on another thread.
     ///
     /// # Errors
     /// There is too much work already, or it panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         cost: usize,
+        is_short: bool,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let share = u32::try_from(cost).map_err(|_| Problem::busy())?;
@@ -54,7 +52,7 @@ impl Queue {
             let _share = share;
             panics::catch(work)
         };
-        let outcome = if cost <= AT_ONCE {
+        let outcome = if is_short {
             work()
         } else {
             let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|e| Problem::internal(&e))?;
