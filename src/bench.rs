@@ -34,7 +34,8 @@ pub struct Speed {
     pub hardware: String,
     /// Which operators computed the net.
     pub operators: Operators,
-    /// Training with mini-batches of 64, in images per second: forward pass, backward pass and the optimizer's step.
+    /// Training with mini-batches of 64, in images per second: from the images' bytes through the forward and the backward pass to the
+    /// optimizer's step.
     pub train_64: f64,
     /// The same with mini-batches of 256.
     pub train_256: f64,
