@@ -45,6 +45,7 @@ mod shapes;
 mod simd;
 #[cfg(test)]
 mod testing;
+mod winograd;
 
 pub use self::{
     buffers::Activations,

@@ -88,7 +88,7 @@ impl<P: Probe> Net<P> {
     /// # Panics
     /// The parameters are not as long as [`lengths`](crate::lengths) says, or `images` is not a multiple of [`INPUT`] long.
     pub fn forward(&self, parameters: &Parameters<&[f32]>, images: &[f32]) -> (Vec<f32>, Activations) {
-        let weights = ForwardWeights::pack(parameters);
+        let weights = ForwardWeights::pack(self.instruction_set, parameters);
         let images: &[Image] = cast_slice(images);
         let mut activations = Activations::of(images.len());
         let classes = weights.output_bias.len();
@@ -108,7 +108,7 @@ impl<P: Probe> Net<P> {
     /// # Panics
     /// As [`Net::forward`].
     pub fn infer(&self, parameters: &Parameters<&[f32]>, images: &[f32]) -> Vec<f32> {
-        let weights = ForwardWeights::pack(parameters);
+        let weights = ForwardWeights::pack(self.instruction_set, parameters);
         let images: &[Image] = cast_slice(images);
         let classes = weights.output_bias.len();
         let mut logits = vec![0.0; images.len() * classes];
@@ -142,7 +142,7 @@ impl<P: Probe> Net<P> {
         let ConvolvedChunk { background, s2, s2_argmax, s4_argmax } = chunk.convolved;
         let DenseChunk { s4, c5, f6 } = chunk.dense;
         let (set, probe) = (self.instruction_set, &self.probe);
-        let (mut rows, mut without_background) = (c1_s2::SCRATCH, c3_s4::SCRATCH);
+        let (mut rows, mut products) = (c1_s2::SCRATCH, c3_s4::SCRATCH);
         // Image by image: S2's output is still in the first-level cache when C3 reads it.
         let pooled = s2.iter_mut().zip(s2_argmax.iter_mut()).zip(s4.iter_mut().zip(s4_argmax.iter_mut()));
         let pooled = pooled.zip(background.iter_mut());
@@ -156,7 +156,7 @@ impl<P: Probe> Net<P> {
                 if let Some(next) = images.get(index + 1) {
                     prefetch(next);
                 }
-                let (argmax, scratch) = (s4_argmax, &mut without_background);
+                let (argmax, scratch) = (s4_argmax, &mut products);
                 set.run(c3_s4::Forward { s2, background, w: &w.c3, s4, argmax, scratch });
             });
         }
@@ -227,7 +227,7 @@ impl<P: Probe> Net<P> {
         weights: &[f32],
         share: f32,
     ) -> Loss {
-        let forward = ForwardWeights::pack(parameters);
+        let forward = ForwardWeights::pack(self.instruction_set, parameters);
         let backward = BackwardWeights::pack(parameters);
         let (count, classes) = (images.count(), parameters.output.bias.len());
         assert!(count > 0, "there are no images");

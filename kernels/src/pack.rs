@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use bytemuck::{Zeroable, cast_slice, zeroed_box};
+use macerator::Simd;
 
 use crate::{
     parameters::{LayerParameters, Parameters},
@@ -12,7 +13,8 @@ use crate::{
         C1_MAPS, C1Grad, C1Weights, C3_MAPS, C3BackwardWeights, C3ForwardWeights, C3Grad, C5Row, F6, F6Row, KERNEL,
         KERNEL_ROW_PADDED, OutputBlock, S2_PADDED_MAPS, S4Row, TAPS,
     },
-    simd::{AlignedVec, CacheAligned, LANES, Row},
+    simd::{AlignedVec, CacheAligned, F32x16, InstructionSet, Kernel, LANES, Row},
+    winograd::{PRODUCTS, transform_filter},
 };
 
 /// C1's parameters for the forward pass: six maps and two zeros, twice.
@@ -45,12 +47,12 @@ pub struct ForwardWeights<'a> {
 impl<'a> ForwardWeights<'a> {
     /// # Panics
     /// The parameters are not as long as [`lengths`](crate::lengths) says.
-    pub fn pack(parameters: &Parameters<&'a [f32]>) -> Self {
+    pub fn pack(set: InstructionSet, parameters: &Parameters<&'a [f32]>) -> Self {
         let classes = parameters.classes();
         let Parameters { c1, c3, c5, f6, output } = *parameters;
         Self {
             c1: C1Packed::pack(c1),
-            c3: C3Packed::pack(c3),
+            c3: C3Packed::pack(set, c3),
             c5: cast_slice(c5.weight),
             c5_bias: c5.bias,
             f6: pad_rows(f6.weight, F6),
@@ -77,19 +79,49 @@ impl C1Packed {
 }
 
 impl<'a> C3Packed<'a> {
-    fn pack(c3: LayerParameters<&'a [f32]>) -> Self {
-        let mut weight = CacheAligned(C3ForwardWeights::zeroed());
-        let mut sums = CacheAligned([[0.0; LANES]; C1_MAPS]);
-        for (tap, inputs) in weight.as_flattened_mut().iter_mut().enumerate() {
-            for (input, (outputs, sums)) in inputs.iter_mut().zip(sums.iter_mut()).enumerate() {
-                for (output, kernels) in c3.weight.as_chunks::<{ C1_MAPS * TAPS }>().0.iter().enumerate() {
-                    outputs[output] = kernels[input * TAPS + tap];
+    fn pack(set: InstructionSet, c3: LayerParameters<&'a [f32]>) -> Self {
+        let mut packed = Self {
+            weight: CacheAligned(C3ForwardWeights::zeroed()),
+            sums: CacheAligned([[0.0; LANES]; C1_MAPS]),
+            // `ForwardWeights::pack` has checked its length.
+            bias: c3.bias.first_chunk().unwrap_or(&[0.0; C3_MAPS]),
+        };
+        set.run(PackC3 { kernels: c3.weight.as_chunks().0, weight: &mut packed.weight, sums: &mut packed.sums });
+        packed
+    }
+}
+
+/// C3's weights for the forward pass, and their sums.
+struct PackC3<'a> {
+    /// `[16][6][5][5]`
+    kernels: &'a [[f32; C1_MAPS * TAPS]],
+    weight: &'a mut C3ForwardWeights,
+    sums: &'a mut [[f32; LANES]; C1_MAPS],
+}
+
+impl Kernel for PackC3<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const N: usize>(self) {
+        let Self { kernels, weight, sums } = self;
+        for (input, sums) in sums.iter_mut().enumerate() {
+            let mut sum = F32x16::<S, N>::splat(0.0);
+            for column in 0..KERNEL {
+                let mut filters = [sum; KERNEL];
+                for row in 0..KERNEL {
+                    let mut maps = [0.0; LANES];
+                    for (weight, kernels) in maps.iter_mut().zip(kernels) {
+                        *weight = kernels[input * TAPS + row * KERNEL + column];
+                    }
+                    filters[row] = F32x16::load(&maps);
+                    sum = sum.add(filters[row]);
                 }
-                sums.iter_mut().zip(&*outputs).for_each(|(sum, w)| *sum += w);
+                let products = transform_filter(filters);
+                for product in 0..PRODUCTS {
+                    products[product].store(&mut weight[product][input][column]);
+                }
             }
+            sum.store(sums);
         }
-        // `ForwardWeights::pack` has checked its length.
-        Self { weight, sums, bias: c3.bias.first_chunk().unwrap_or(&[0.0; C3_MAPS]) }
     }
 }
 
@@ -247,7 +279,7 @@ mod tests {
     #[test]
     fn each_weight_of_c1_and_c3_is_where_the_kernels_look_for_it() {
         let parameters = lengths(10).map(numbered);
-        let forward = ForwardWeights::pack(&parameters.as_ref().map(Vec::as_slice));
+        let forward = ForwardWeights::pack(InstructionSet::detect(), &parameters.as_ref().map(Vec::as_slice));
         let backward = BackwardWeights::pack(&parameters.as_ref().map(Vec::as_slice));
         for (row, column) in (0..KERNEL).flat_map(|row| (0..KERNEL).map(move |column| (row, column))) {
             let tap = row * KERNEL + column;
@@ -259,7 +291,6 @@ mod tests {
             }
             for (output, input) in (0..C3_MAPS).flat_map(|o| (0..C1_MAPS).map(move |i| (o, i))) {
                 let expected = parameters.c3.weight[(output * C1_MAPS + input) * TAPS + tap].to_bits();
-                assert_eq!(forward.c3.weight[row][column][input][output].to_bits(), expected);
                 let [before, after] =
                     backward.c3.kernels[output].map(|kernel| kernel[row].map(|tap| tap[input].to_bits()));
                 assert_eq!((before[column], before[KERNEL], after[0], after[1 + column]), (expected, 0, 0, expected));

@@ -11,7 +11,7 @@
 //! | output | `[blocks][images][16]`: blocks of sixteen classes, the last one with zeros | [`OutputBlock`] |
 //! | C1's weights, forward | `hwo8` twice: `[5][5][16]` | [`C1Weights`] |
 //! | C1's weight gradient | `ohw8`: `[6][5][8]`, five columns and three zeros | [`C1Grad`] |
-//! | C3's weights, forward | `hwio`: `[5][5][6][16]` | [`C3ForwardWeights`] |
+//! | C3's weights, forward | `[9][6][5][16]`: nine products for a kernel's column, input map, column, map | [`C3ForwardWeights`] |
 //! | C3's weights, summed over a kernel | `io`: `[6][16]` | in [`pack`](crate::pack) |
 //! | C3's weights, backward | `ohwi8` twice, with a column of zeros after and before, and a row of them: `[16][2][6][6][8]` | [`C3BackwardWeights`] |
 //! | C3's weight gradient | `ohwi8`: `[16][5][5][8]` | [`C3Grad`] |
@@ -24,7 +24,10 @@
 
 use bytemuck::{NoUninit, Zeroable, cast_slice};
 
-use crate::simd::{LANES, Row};
+use crate::{
+    simd::{LANES, Row},
+    winograd::PRODUCTS,
+};
 
 /// Rows and columns of an image.
 pub const INPUT_SIDE: usize = 32;
@@ -44,6 +47,8 @@ pub const S2_SIDE: usize = 14;
 pub const S2_PADDED_MAPS: usize = 8;
 /// From one row of S2 to the next.
 pub const S2_ROW_STRIDE: usize = S2_SIDE * S2_PADDED_MAPS;
+/// Rows and columns of C3's maps.
+pub const C3_SIDE: usize = 10;
 /// Maps of C3 and S4.
 pub const C3_MAPS: usize = 16;
 /// Rows and columns of S4's maps.
@@ -73,7 +78,7 @@ pub type OutputBlock = Row<1>;
 
 pub type C1Weights = [[[f32; LANES]; KERNEL]; KERNEL];
 pub type C1Grad = [[[f32; KERNEL_ROW_PADDED]; KERNEL]; C1_MAPS];
-pub type C3ForwardWeights = [[[[f32; LANES]; C1_MAPS]; KERNEL]; KERNEL];
+pub type C3ForwardWeights = [[[[f32; LANES]; KERNEL]; C1_MAPS]; PRODUCTS];
 pub type C3Grad = [[[[f32; S2_PADDED_MAPS]; KERNEL]; KERNEL]; C3_MAPS];
 
 /// C3's weights as they meet S2.

@@ -293,10 +293,10 @@ fn a_run_finds_its_images_from_elsewhere_and_after_they_moved() {
 #[test]
 fn a_net_that_has_learned_nothing_gets_advice() {
     let folder = tempfile::tempdir().unwrap();
-    let (code, output, error) = run(&short(folder.path(), &["--set", "optimizer.learning_rate=50"]));
+    let (code, output, error) = run(&short(folder.path(), &["--set", "optimizer.learning_rate=1"]));
     assert!(code == 0 && output.starts_with("test accuracy "), "{error}");
     assert!(
-        error.contains("learned next to nothing") && error.contains("lower optimizer.learning_rate to 5"),
+        error.contains("learned next to nothing") && error.contains("lower optimizer.learning_rate to 0.1"),
         "{error}"
     );
 }

@@ -10,8 +10,7 @@ use crate::{
     simd::{F32x16, LANES},
 };
 
-/// A row of C1's pooling windows, as bits: whether window `x` covers anything but background, the shade of the first pixel, is
-/// bit `2 x`.
+/// A row of C1's pooling windows, as bits: whether window `x` covers anything but background is bit `2 x`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ForegroundRow(u32);
 
@@ -47,6 +46,18 @@ impl ForegroundRow {
         self.0 |= 1 << (2 * x);
     }
 
+    /// Adds windows `2 pair` and `2 pair + 1` if one of the lower or upper eight of sixteen bits is set.
+    #[inline(always)]
+    pub fn insert_pair(&mut self, pair: usize, bits: u32) {
+        self.0 |= (u32::from(bits & 0xFF != 0) | u32::from(bits >> 8 != 0) << 2) << (4 * pair);
+    }
+
+    /// The windows that are in one of both.
+    #[inline(always)]
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// The windows from `x` on.
     #[inline(always)]
     pub fn from(self, x: usize) -> Self {
@@ -67,19 +78,30 @@ pub struct BackgroundMask {
     pub foreground: [ForegroundRow; S2_SIDE],
     /// S2's units where there is background alone; all zeros if one of them is not finite.
     pub s2: [f32; S2_PADDED_MAPS],
+    /// The shade of the background.
+    pub shade: f32,
+}
+
+/// The shade that an image's background has, if it has one: that of two corners, or of the first.
+#[inline(always)]
+#[expect(clippy::float_cmp, reason = "exactly the same shade")]
+pub fn background_shade(image: &Image) -> f32 {
+    const END: usize = INPUT_SIDE - 1;
+    let [first, right, lower, last] = [image[0][0], image[0][END], image[END][0], image[END][END]];
+    if first != right && first != lower && (right == lower || right == last) { right } else { first }
 }
 
 /// Which pooling windows of C1 cover anything but background. A shade that is not finite is never background: such windows are
 /// always computed.
 #[inline(always)]
-pub fn foreground<S: Simd, const N: usize>(image: &Image) -> [ForegroundRow; S2_SIDE] {
-    let shade = image[0][0];
+pub fn foreground<S: Simd, const N: usize>(image: &Image, shade: f32) -> [ForegroundRow; S2_SIDE] {
     let background = if shade.is_finite() { shade } else { f32::NAN };
+    let background = [background; LANES];
     // A bit for each pixel.
     let mut rows = [0; INPUT_SIDE];
     for (bits, row) in rows.iter_mut().zip(image) {
         for (half, pixels) in row.as_chunks::<LANES>().0.iter().enumerate() {
-            *bits |= F32x16::<S, N>::differing(pixels, background) << (half * LANES);
+            *bits |= F32x16::<S, N>::differing(pixels, &background) << (half * LANES);
         }
     }
     let mut foreground = [ForegroundRow::default(); S2_SIDE];
@@ -105,7 +127,7 @@ mod tests {
     impl Kernel for Foreground<'_> {
         #[inline(always)]
         fn run<S: Simd, const N: usize>(self) {
-            *self.1 = foreground::<S, N>(self.0);
+            *self.1 = foreground::<S, N>(self.0, background_shade(self.0));
         }
     }
 
@@ -117,7 +139,7 @@ mod tests {
 
     #[test]
     fn each_window_sees_the_pixels_of_its_receptive_field() {
-        for (y, x) in (0..INPUT_SIDE).flat_map(|y| (0..INPUT_SIDE).map(move |x| (y, x))).skip(1) {
+        for (y, x) in (0..INPUT_SIDE).flat_map(|y| (0..INPUT_SIDE).map(move |x| (y, x))) {
             let mut image = [[-0.4; INPUT_SIDE]; INPUT_SIDE];
             image[y][x] = 0.1;
             for set in InstructionSet::available() {

@@ -30,7 +30,7 @@ use macerator::Simd;
 pub use self::backward::{Backward, RoutedUnits};
 use super::{
     argmax::{push_code, relu_max_pool, s2_offsets},
-    background::{BackgroundMask, ForegroundRow, foreground},
+    background::{BackgroundMask, ForegroundRow, background_shade, foreground},
 };
 use crate::{
     pack::C1Packed,
@@ -64,8 +64,9 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
         let Self { image, w, s2, argmax, background, scratch } = self;
-        let background_block = background_unit::<S, N>(image[0][0], w);
-        *background = background_mask(image, background_block);
+        let shade = background_shade(image);
+        let background_block = background_unit::<S, N>(shade, w);
+        *background = background_mask(image, shade, background_block);
         let mut rows_ready = 0;
         for y in 0..S2_SIDE {
             let row = &mut s2[y];
@@ -134,15 +135,15 @@ fn background_unit<S: Simd, const N: usize>(shade: f32, w: &C1Packed) -> F32x16<
 }
 
 #[inline(always)]
-fn background_mask<S: Simd, const N: usize>(image: &Image, unit: F32x16<S, N>) -> BackgroundMask {
+fn background_mask<S: Simd, const N: usize>(image: &Image, shade: f32, unit: F32x16<S, N>) -> BackgroundMask {
     let mut twice = [0.0; LANES];
     unit.store(&mut twice);
     let mut s2 = [0.0; S2_PADDED_MAPS];
     s2.copy_from_slice(&twice[..S2_PADDED_MAPS]);
     if s2[..C1_MAPS].iter().all(|unit| unit.is_finite()) {
-        BackgroundMask { foreground: foreground::<S, N>(image), s2 }
+        BackgroundMask { foreground: foreground::<S, N>(image, shade), s2, shade }
     } else {
-        BackgroundMask { foreground: [ForegroundRow::ALL; S2_SIDE], s2: [0.0; S2_PADDED_MAPS] }
+        BackgroundMask { foreground: [ForegroundRow::ALL; S2_SIDE], s2: [0.0; S2_PADDED_MAPS], shade }
     }
 }
 
@@ -331,7 +332,7 @@ mod tests {
     fn forward_and_backward_are_those_of_the_plain_loops() {
         let parameters = parameters(10);
         let c1 = &parameters.c1;
-        let packed = ForwardWeights::pack(&parameters.as_ref().map(Vec::as_slice));
+        let packed = ForwardWeights::pack(InstructionSet::detect(), &parameters.as_ref().map(Vec::as_slice));
         for (index, image) in image_arrays(9).iter().enumerate() {
             let input = Maps { values: image.as_flattened().iter().map(|v| f64::from(*v)).collect(), side: INPUT_SIDE };
             let reference =

@@ -14,16 +14,17 @@
 //!
 //! # The schedule
 //!
-//! 1. Forward, a block of sixteen values is the sixteen maps of C3 at one position. With AVX-512, two rows of C3 are
-//!    computed at once, ten columns each: twenty sums in registers, a row of pooling windows, and the ten weights of one map
-//!    that a row of S2 is multiplied with. From the cache, the weights could not be read as fast as they are used.
-//! 2. With `p[m]` the units of S2 over plain background, each sum is `b[o] + Σₘ p[m] Σᵢⱼ w[o][m][i][j]`, the same everywhere,
-//!    and the sum of `w[o][m][i][j] · (s2[m][y + i][x + j] - p[m])`, in which background is zero: half of the positions are
-//!    left out.
-//! 3. Backward, only the receptive fields of maxima with a nonzero gradient are touched, at most one unit of C3 in four. There
+//! 1. Forward, with `p[m]` the units of S2 over plain background, each sum is `b[o] + Σₘ p[m] Σᵢⱼ w[o][m][i][j]`, the same everywhere,
+//!    and the sum of `w[o][m][i][j] · (s2[m][y + i][x + j] - p[m])`, in which background is zero.
+//! 2. A column of a kernel is a filter of five taps along a column of S2: five rows of C3 are computed at once, with nine products
+//!    for each column of a kernel instead of twenty-five ([`winograd`](crate::winograd)). Of the nine, each is a convolution along the
+//!    rows, with kernels of 1x5. Columns of S2 that are background all along are left out.
+//! 3. There, a block of sixteen values is the sixteen maps of C3 at one position. With AVX-512, both halves of C3 are computed at once,
+//!    ten columns each: twenty sums in registers.
+//! 4. Backward, only the receptive fields of maxima with a nonzero gradient are touched, at most one unit of C3 in four. There
 //!    eight values are the maps of S2 at one position; with AVX-512, sixteen are two positions of which the first is in an even
 //!    column, a cache line.
-//! 4. The gradient of S2 is summed up window by window, that of the weights map by map, for several images: both sums stay in
+//! 5. The gradient of S2 is summed up window by window, that of the weights map by map, for several images: both sums stay in
 //!    registers. In one pass over the units, one of the two would have to be read and written for each.
 
 mod backward;
@@ -38,17 +39,33 @@ use super::{
 use crate::{
     pack::C3Packed,
     shapes::{
-        C1_MAPS, C3_MAPS, C3ForwardWeights, KERNEL, S2_PADDED_MAPS, S2_SIDE, S2Units, S4_CELLS, S4_SIDE, S4Argmax,
-        S4Row, WINDOW_FIELD,
+        C1_MAPS, C3_MAPS, C3_SIDE, C3ForwardWeights, KERNEL, S2_PADDED_MAPS, S2_SIDE, S2Units, S4_CELLS, S4_SIDE,
+        S4Argmax, S4Row,
     },
     simd::{CacheAligned, F32x16, Kernel, LANES, unroll},
+    winograd::{OUTPUTS, PRODUCTS, transform_input, transform_output},
 };
 
-/// S2 without its background.
-pub type Scratch = CacheAligned<S2Units>;
+/// C3 is computed in two halves of five rows.
+const HALVES: usize = C3_SIDE / OUTPUTS;
+
+/// S2's side of the products of each half.
+type Inputs = [[[[f32; S2_PADDED_MAPS]; S2_SIDE]; PRODUCTS]; HALVES];
+/// The products of each half, summed over maps and columns of the kernels.
+type Sums = [[[[f32; LANES]; C3_SIDE]; PRODUCTS]; HALVES];
+
+/// Room to work in.
+#[derive(Clone)]
+pub struct Scratch {
+    inputs: CacheAligned<Inputs>,
+    sums: CacheAligned<Sums>,
+}
 
 /// Scratch space; its content does not matter.
-pub const SCRATCH: Scratch = CacheAligned([[[0.0; S2_PADDED_MAPS]; S2_SIDE]; S2_SIDE]);
+pub const SCRATCH: Scratch = Scratch {
+    inputs: CacheAligned([[[[0.0; S2_PADDED_MAPS]; S2_SIDE]; PRODUCTS]; HALVES]),
+    sums: CacheAligned([[[[0.0; LANES]; C3_SIDE]; PRODUCTS]; HALVES]),
+};
 
 /// The forward pass over one image.
 pub struct Forward<'a> {
@@ -63,168 +80,207 @@ pub struct Forward<'a> {
 impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
-        let Self { s2, background, w, s4, argmax, scratch } = self;
-        subtract_background::<S, N>(s2, background, scratch);
+        let Self { s2, background, w, s4, argmax, scratch: Scratch { inputs, sums } } = self;
+        let foreground = transform_s2::<S, N>(s2, background, inputs);
+        let mut columns = ForegroundRow::default();
+        for row in foreground {
+            columns = columns.or(row);
+        }
+        for product in 0..PRODUCTS {
+            if F32x16::<S, N>::REGISTERS >= 32 {
+                sum_up::<S, N, HALVES, 10>(inputs, columns, &w.weight, sums, product, 0, 0);
+            } else if F32x16::<S, N>::REGISTERS >= 8 {
+                for (half, column) in (0..HALVES).flat_map(|half| [0, 5].map(|column| (half, column))) {
+                    sum_up::<S, N, 1, 5>(inputs, columns, &w.weight, sums, product, half, column);
+                }
+            } else {
+                for (half, column) in (0..HALVES).flat_map(|half| [0, 2, 4, 6, 8].map(|column| (half, column))) {
+                    sum_up::<S, N, 1, 2>(inputs, columns, &w.weight, sums, product, half, column);
+                }
+            }
+        }
         let mut on_background = F32x16::<S, N>::load(w.bias);
         for map in 0..C1_MAPS {
             on_background = F32x16::splat(background.s2[map]).mul_add(F32x16::load(&w.sums[map]), on_background);
         }
-        let input = Input { s2: scratch, foreground: &background.foreground, weight: &w.weight };
-        for y in 0..S4_SIDE {
-            let mut codes = F32x16::splat(0.0);
-            if F32x16::<S, N>::REGISTERS >= 32 {
-                compute_windows::<S, N, 10>(&input, on_background, y, 0, s4, &mut codes);
-            } else {
-                for x in 0..S4_SIDE {
-                    compute_windows::<S, N, 2>(&input, on_background, y, x, s4, &mut codes);
-                }
-            }
-            codes.store(&mut argmax[y]);
-        }
+        pool(sums, &units_over_foreground(&foreground), on_background, s4, argmax);
     }
 }
 
-/// What windows are computed from.
-struct Input<'a> {
-    /// Without its background.
-    s2: &'a S2Units,
-    foreground: &'a [ForegroundRow; S2_SIDE],
-    weight: &'a C3ForwardWeights,
-}
-
+/// S2's side of the products, without background, and what is not background of S2: a unit over foreground may still have its value.
+/// Columns that are background all along are not written.
 #[inline(always)]
-fn subtract_background<S: Simd, const N: usize>(s2: &S2Units, background: &BackgroundMask, out: &mut S2Units) {
+fn transform_s2<S: Simd, const N: usize>(
+    s2: &S2Units,
+    background: &BackgroundMask,
+    inputs: &mut Inputs,
+) -> [ForegroundRow; S2_SIDE] {
     let mut twice = [0.0; LANES];
     twice[..S2_PADDED_MAPS].copy_from_slice(&background.s2);
     twice[S2_PADDED_MAPS..].copy_from_slice(&background.s2);
-    let background = F32x16::<S, N>::load(&twice);
-    let blocks = s2.as_flattened().as_flattened().as_chunks().0;
-    let out = out.as_flattened_mut().as_flattened_mut().as_chunks_mut().0;
-    for (block, out) in blocks.iter().zip(out) {
-        F32x16::load(block).sub(background).store(out);
+    let on_background = F32x16::<S, N>::load(&twice);
+    let mut columns = ForegroundRow::default();
+    for row in background.foreground {
+        columns = columns.or(row);
     }
-}
-
-/// The windows of S4 in row `y` from the one in column `first` on: `COLUMNS` columns of C3, two for each window.
-#[inline(always)]
-fn compute_windows<S: Simd, const N: usize, const COLUMNS: usize>(
-    input: &Input,
-    on_background: F32x16<S, N>,
-    y: usize,
-    first: usize,
-    s4: &mut S4Row,
-    codes: &mut F32x16<S, N>,
-) {
-    let mut outputs = [[on_background; COLUMNS]; 2];
-    if F32x16::<S, N>::REGISTERS >= 32 {
-        for row in 0..WINDOW_FIELD {
-            let foreground = input.foreground[2 * y + row].from(2 * first);
-            let s2 = &input.s2[2 * y + row][2 * first..];
-            match row {
-                0 => add_row::<S, N, COLUMNS, true, false>(&mut outputs, s2, foreground, input.weight, row),
-                KERNEL => add_row::<S, N, COLUMNS, false, true>(&mut outputs, s2, foreground, input.weight, row),
-                _ => add_row::<S, N, COLUMNS, true, true>(&mut outputs, s2, foreground, input.weight, row),
+    let mut foreground = [ForegroundRow::default(); S2_SIDE];
+    for pair in 0..S2_SIDE / 2 {
+        if !columns.has(2 * pair) && !columns.has(2 * pair + 1) {
+            continue;
+        }
+        let mut rows = [on_background; S2_SIDE];
+        for y in 0..S2_SIDE {
+            let units = &s2[y].as_flattened().as_chunks().0[pair];
+            rows[y] = F32x16::load(units).sub(on_background);
+            foreground[y].insert_pair(pair, F32x16::<S, N>::differing(units, &twice));
+        }
+        for (half, inputs) in inputs.iter_mut().enumerate() {
+            let mut taps = [on_background; PRODUCTS];
+            for row in 0..PRODUCTS {
+                taps[row] = rows[half * OUTPUTS + row];
+            }
+            let transformed = transform_input(taps);
+            for product in 0..PRODUCTS {
+                transformed[product].store(&mut inputs[product].as_flattened_mut().as_chunks_mut().0[pair]);
             }
         }
-    } else {
-        for row in 0..WINDOW_FIELD {
-            let foreground = input.foreground[2 * y + row];
-            let s2 = &input.s2[2 * y + row];
+    }
+    foreground
+}
+
+/// Of one of the products, and some halves and columns of C3 from `half` and `first` on, the sums over maps and columns of the
+/// kernels.
+#[inline(always)]
+fn sum_up<S: Simd, const N: usize, const H: usize, const COLUMNS: usize>(
+    inputs: &Inputs,
+    columns: ForegroundRow,
+    weight: &C3ForwardWeights,
+    sums: &mut Sums,
+    product: usize,
+    half: usize,
+    first: usize,
+) {
+    assert!(half + H <= HALVES && first + COLUMNS <= C3_SIDE);
+    let weight = &weight[product];
+    let columns = columns.from(first);
+    let mut outputs = [[F32x16::<S, N>::splat(0.0); COLUMNS]; H];
+    if F32x16::<S, N>::REGISTERS >= 32 {
+        // The five weights of a map stay in registers.
+        for map in 0..C1_MAPS {
+            let w = load_taps(&weight[map]);
             unroll!(long column < COLUMNS + KERNEL - 1, {
-                let x = 2 * first + column;
-                if foreground.has(x) {
-                    match row {
-                        0 => add_position::<S, N, COLUMNS, column, true, false>(&mut outputs, &s2[x], input.weight, row),
-                        KERNEL => add_position::<S, N, COLUMNS, column, false, true>(&mut outputs, &s2[x], input.weight, row),
-                        _ => add_position::<S, N, COLUMNS, column, true, true>(&mut outputs, &s2[x], input.weight, row),
-                    }
+                if columns.has(column) {
+                    unroll!(h < H, {
+                        let unit = inputs[half + h][product][first + column][map];
+                        add_unit::<S, N, COLUMNS, column>(&mut outputs[h], unit, &w);
+                    });
                 }
             });
         }
+    } else {
+        unroll!(long column < COLUMNS + KERNEL - 1, {
+            if columns.has(column) {
+                for map in 0..C1_MAPS {
+                    let w = load_taps(&weight[map]);
+                    unroll!(h < H, {
+                        let unit = inputs[half + h][product][first + column][map];
+                        add_unit::<S, N, COLUMNS, column>(&mut outputs[h], unit, &w);
+                    });
+                }
+            }
+        });
     }
-    let s4 = s4.as_flattened_mut();
-    unroll!(window < COLUMNS / 2, {
-        let [upper, lower] = outputs;
-        let candidates = [upper[2 * window], upper[2 * window + 1], lower[2 * window], lower[2 * window + 1]];
-        let (max, code) = relu_max_pool(candidates);
-        *codes = push_code(*codes, code, first + window);
-        let mut units = [0.0; LANES];
-        max.store(&mut units);
-        for map in 0..C3_MAPS {
-            s4[map * S4_CELLS + y * S4_SIDE + first + window] = units[map];
+    unroll!(h < H, {
+        unroll!(long column < COLUMNS, {
+            outputs[h][column].store(&mut sums[half + h][product][first + column]);
+        });
+    });
+}
+
+/// The units of C3 whose receptive fields cover anything but background, row by row.
+#[inline(always)]
+fn units_over_foreground(foreground: &[ForegroundRow; S2_SIDE]) -> [ForegroundRow; C3_SIDE] {
+    let mut units = [ForegroundRow::default(); C3_SIDE];
+    for y in 0..C3_SIDE {
+        for row in 0..KERNEL {
+            units[y] = units[y].or(foreground[y + row]);
+        }
+        let columns = units[y];
+        for column in 1..KERNEL {
+            units[y] = units[y].or(columns.from(column));
+        }
+    }
+    units
+}
+
+/// A row of a map's kernels.
+#[inline(always)]
+fn load_taps<S: Simd, const N: usize>(weight: &[[f32; LANES]; KERNEL]) -> [F32x16<S, N>; KERNEL] {
+    let mut taps = [F32x16::splat(0.0); KERNEL];
+    unroll!(tap < KERNEL, {
+        taps[tap] = F32x16::load(&weight[tap]);
+    });
+    taps
+}
+
+/// Adds what a unit in column `COLUMN` contributes to the sums of a row.
+#[inline(always)]
+fn add_unit<S: Simd, const N: usize, const COLUMNS: usize, const COLUMN: usize>(
+    sums: &mut [F32x16<S, N>; COLUMNS],
+    unit: f32,
+    w: &[F32x16<S, N>; KERNEL],
+) {
+    let unit = F32x16::splat(unit);
+    unroll!(tap < KERNEL, {
+        if tap <= COLUMN && COLUMN - tap < COLUMNS {
+            sums[COLUMN - tap] = unit.mul_add(w[tap], sums[COLUMN - tap]);
         }
     });
 }
 
-/// Adds what a row of S2 contributes to two rows of C3. It is row `row` of the receptive field of their units; `UPPER` and `LOWER`
-/// say which of the two rows' kernels reach it.
+/// From sums of products to C3, and to S4.
 #[inline(always)]
-fn add_row<S: Simd, const N: usize, const COLUMNS: usize, const UPPER: bool, const LOWER: bool>(
-    outputs: &mut [[F32x16<S, N>; COLUMNS]; 2],
-    s2: &[[f32; S2_PADDED_MAPS]],
-    foreground: ForegroundRow,
-    weight: &C3ForwardWeights,
-    row: usize,
+fn pool<S: Simd, const N: usize>(
+    sums: &Sums,
+    over_foreground: &[ForegroundRow; C3_SIDE],
+    on_background: F32x16<S, N>,
+    s4: &mut S4Row,
+    argmax: &mut S4Argmax,
 ) {
-    assert!(s2.len() >= COLUMNS + KERNEL - 1);
-    for map in 0..C1_MAPS {
-        let mut upper = [F32x16::splat(0.0); KERNEL];
-        let mut lower = upper;
-        unroll!(tap < KERNEL, {
-            if UPPER {
-                upper[tap] = F32x16::load(&weight[row][tap][map]);
+    let s4 = s4.as_flattened_mut();
+    let mut codes = [F32x16::<S, N>::splat(0.0); S4_SIDE];
+    for window in 0..S4_SIDE {
+        // Two columns of C3.
+        let mut units = [[on_background; C3_SIDE]; 2];
+        for (side, units) in units.iter_mut().enumerate() {
+            for (sums, units) in sums.iter().zip(units.as_chunks_mut::<OUTPUTS>().0) {
+                let mut products = [on_background; PRODUCTS];
+                for product in 0..PRODUCTS {
+                    products[product] = F32x16::load(&sums[product][2 * window + side]);
+                }
+                *units = transform_output(products, on_background);
             }
-            if LOWER {
-                lower[tap] = F32x16::load(&weight[row - 1][tap][map]);
+            // Units over background are equal, not just nearly: of equals the first is the maximum.
+            for y in 0..C3_SIDE {
+                if !over_foreground[y].has(2 * window + side) {
+                    units[y] = on_background;
+                }
             }
-        });
-        unroll!(long column < COLUMNS + KERNEL - 1, {
-            if foreground.has(column) {
-                let x = F32x16::splat(s2[column][map]);
-                unroll!(long out < COLUMNS, {
-                    if out <= column && column - out < KERNEL {
-                        if UPPER {
-                            outputs[0][out] = x.mul_add(upper[column - out], outputs[0][out]);
-                        }
-                        if LOWER {
-                            outputs[1][out] = x.mul_add(lower[column - out], outputs[1][out]);
-                        }
-                    }
-                });
+        }
+        unroll!(y < S4_SIDE, {
+            let [left, right] = &units;
+            let (max, code) = relu_max_pool([left[2 * y], right[2 * y], left[2 * y + 1], right[2 * y + 1]]);
+            codes[y] = push_code(codes[y], code, window);
+            let mut units = [0.0; LANES];
+            max.store(&mut units);
+            for map in 0..C3_MAPS {
+                s4[map * S4_CELLS + y * S4_SIDE + window] = units[map];
             }
         });
     }
-}
-
-/// Adds what one position of S2 contributes to two rows of C3. It is in column `COLUMN` and row `row` of the receptive field
-/// of their first units; `UPPER` and `LOWER` say which of the two rows' kernels reach it.
-#[inline(always)]
-fn add_position<
-    S: Simd,
-    const N: usize,
-    const COLUMNS: usize,
-    const COLUMN: usize,
-    const UPPER: bool,
-    const LOWER: bool,
->(
-    outputs: &mut [[F32x16<S, N>; COLUMNS]; 2],
-    units: &[f32; S2_PADDED_MAPS],
-    weight: &C3ForwardWeights,
-    row: usize,
-) {
-    for map in 0..C1_MAPS {
-        let x = F32x16::splat(units[map]);
-        unroll!(long out < COLUMNS, {
-            if out <= COLUMN && COLUMN - out < KERNEL {
-                if UPPER {
-                    outputs[0][out] = x.mul_add(F32x16::load(&weight[row][COLUMN - out][map]), outputs[0][out]);
-                }
-                if LOWER {
-                    outputs[1][out] = x.mul_add(F32x16::load(&weight[row - 1][COLUMN - out][map]), outputs[1][out]);
-                }
-            }
-        });
-    }
+    unroll!(y < S4_SIDE, {
+        codes[y].store(&mut argmax[y]);
+    });
 }
 
 #[cfg(test)]
@@ -270,7 +326,8 @@ mod tests {
         let parameters = parameters(10);
         let c3 = &parameters.c3;
         let slices = parameters.as_ref().map(Vec::as_slice);
-        let (forward, backward) = (ForwardWeights::pack(&slices), BackwardWeights::pack(&slices));
+        let (forward, backward) =
+            (ForwardWeights::pack(InstructionSet::detect(), &slices), BackwardWeights::pack(&slices));
         for kind in 0..3 {
             let (s2, background) = s2(kind);
             let values = positions(C1_MAPS, S2_SIDE).map(|(map, y, x)| f64::from(s2[y][x][map])).collect();

@@ -239,7 +239,8 @@ mod tests {
         const IMAGES: usize = 5;
         let parameters = parameters(classes);
         let slices = parameters.as_ref().map(Vec::as_slice);
-        let (forward, backward) = (ForwardWeights::pack(&slices), BackwardWeights::pack(&slices));
+        let (forward, backward) =
+            (ForwardWeights::pack(InstructionSet::detect(), &slices), BackwardWeights::pack(&slices));
         // S4 is the output of a ReLU.
         let s4_units: Vec<f32> = noise(20, IMAGES * S4).into_iter().map(|unit| unit.max(0.0)).collect();
         let logits_grads = noise(21, IMAGES * classes);

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::{
     __m512, _CMP_NEQ_UQ, _mm512_add_ps, _mm512_and_si512, _mm512_cmp_ps_mask, _mm512_cmpeq_epi32_mask, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_maskz_compress_epi32, _mm512_maskz_compress_ps, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_loadu_si512, _mm512_maskz_compress_epi32, _mm512_maskz_compress_ps, _mm512_set1_epi32, _mm512_setzero_ps,
+    _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_storeu_ps, _mm512_storeu_si512,
 };
 
 use super::{LANES, unroll};
@@ -66,12 +66,14 @@ pub unsafe fn compress(
     }
 }
 
-/// A bit for each of sixteen values that is not `value`.
+/// A bit for each of sixteen values that is not the other one.
 ///
 /// # Safety
 /// The processor has AVX-512.
 #[inline(always)]
-pub unsafe fn differing(values: &[f32; LANES], value: f32) -> u32 {
+pub unsafe fn differing(values: &[f32; LANES], others: &[f32; LANES]) -> u32 {
     // SAFETY: as the caller says.
-    unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(_mm512_loadu_ps(values.as_ptr()), _mm512_set1_ps(value)).into() }
+    unsafe {
+        _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(_mm512_loadu_ps(values.as_ptr()), _mm512_loadu_ps(others.as_ptr())).into()
+    }
 }

@@ -118,6 +118,15 @@ impl<S: Simd, const N: usize, const L: usize> F32Lanes<S, N, L> {
         summand
     }
 
+    /// `self * factor`
+    #[inline(always)]
+    pub fn mul(mut self, factor: Self) -> Self {
+        for i in 0..N {
+            self.0[i] *= factor.0[i];
+        }
+        self
+    }
+
     /// `self + other`
     #[inline(always)]
     pub fn add(mut self, other: Self) -> Self {
@@ -213,18 +222,18 @@ impl<S: Simd, const N: usize> F32x16<S, N> {
         sums
     }
 
-    /// A bit for each of sixteen values that is not `value`, the first one's lowest. All differ from a NaN.
+    /// A bit for each of sixteen values that is not the other one, the first one's lowest. All differ from a NaN.
     #[inline(always)]
-    pub fn differing(values: &[f32; LANES], value: f32) -> u32 {
+    pub fn differing(values: &[f32; LANES], others: &[f32; LANES]) -> u32 {
         #[cfg(target_arch = "x86_64")]
         if Self::VECTOR_LANES == LANES {
             // SAFETY: vectors of sixteen values are those of AVX-512.
-            return unsafe { super::avx512::differing(values, value) };
+            return unsafe { super::avx512::differing(values, others) };
         }
         let mut bits = 0;
         for lane in 0..LANES {
             #[expect(clippy::float_cmp, reason = "what differs at all")]
-            let differs = values[lane] != value;
+            let differs = values[lane] != others[lane];
             bits |= u32::from(differs) << lane;
         }
         bits

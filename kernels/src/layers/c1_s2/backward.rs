@@ -28,7 +28,7 @@ impl Backward<'_> {
     pub fn run(self, set: InstructionSet) {
         let Self { image, background, s2_grad, argmax, weight_grad, bias_grad, scratch } = self;
         set.run(Route { background, s2_grad, argmax, routed: scratch });
-        set.run(AddUp { image, routed: scratch, weight_grad, bias_grad });
+        set.run(AddUp { image, shade: background.shade, routed: scratch, weight_grad, bias_grad });
     }
 }
 
@@ -105,6 +105,8 @@ impl Kernel for Route<'_> {
 /// Adds up the receptive fields.
 struct AddUp<'a> {
     image: &'a [f32; INPUT + KERNEL_ROW_PADDED],
+    /// Of the background.
+    shade: f32,
     routed: &'a RoutedUnits,
     weight_grad: &'a mut C1Grad,
     bias_grad: &'a mut [f32; C1_MAPS],
@@ -118,12 +120,12 @@ impl Kernel for AddUp<'_> {
     fn run<S: Simd, const N: usize>(self) {
         /// Two independent chains of additions hide the latency.
         const CHAINS: usize = 2;
-        let Self { image, routed, weight_grad, bias_grad } = self;
+        let Self { image, shade, routed, weight_grad, bias_grad } = self;
         for map in 0..C1_MAPS {
             let background = routed.background[map];
             let mut sums = [[F32x8::<S, N>::splat(0.0); KERNEL]; CHAINS];
             if background != 0.0 {
-                sums[0] = [F32x8::splat(background * image[0]); KERNEL];
+                sums[0] = [F32x8::splat(background * shade); KERNEL];
             }
             let mut bias = background;
             for pair in routed.units[map].pairs() {
