@@ -19,7 +19,10 @@ use crate::{
 
 /// C1's parameters for the forward pass: six maps and two zeros, twice.
 pub struct C1Packed {
+    /// As they meet a row of pixels: those of the upper of two units, then those of the lower one.
     pub weight: CacheAligned<C1Weights>,
+    /// The sum of each kernel's weights.
+    pub sums: CacheAligned<[f32; LANES]>,
     pub bias: CacheAligned<[f32; LANES]>,
 }
 
@@ -65,16 +68,20 @@ impl<'a> ForwardWeights<'a> {
 
 impl C1Packed {
     fn pack(c1: LayerParameters<&[f32]>) -> Self {
-        let (mut weight, mut bias) = (CacheAligned(C1Weights::zeroed()), CacheAligned([0.0; LANES]));
+        let mut weight = CacheAligned(C1Weights::zeroed());
+        let (mut sums, mut bias) = (CacheAligned([0.0; LANES]), CacheAligned([0.0; LANES]));
         for map in 0..C1_MAPS {
-            for lane in [map, LANES / 2 + map] {
+            for lower in 0..2 {
+                let lane = lower * S2_PADDED_MAPS + map;
                 bias[lane] = c1.bias[map];
                 for tap in 0..TAPS {
-                    weight[tap / KERNEL][tap % KERNEL][lane] = c1.weight[map * TAPS + tap];
+                    let w = c1.weight[map * TAPS + tap];
+                    weight[tap / KERNEL + lower][tap % KERNEL][lane] = w;
+                    sums[lane] += w;
                 }
             }
         }
-        Self { weight, bias }
+        Self { weight, sums, bias }
     }
 }
 
@@ -285,9 +292,9 @@ mod tests {
             let tap = row * KERNEL + column;
             for output in 0..C1_MAPS {
                 let expected = parameters.c1.weight[output * TAPS + tap].to_bits();
-                let lanes = &forward.c1.weight[row][column];
-                assert_eq!([lanes[output], lanes[8 + output]].map(f32::to_bits), [expected; 2]);
-                assert_eq!([lanes[6], lanes[7], lanes[14], lanes[15]].map(f32::to_bits), [0; 4]);
+                let (upper, lower) = (&forward.c1.weight[row][column], &forward.c1.weight[row + 1][column]);
+                assert_eq!([upper[output], lower[8 + output]].map(f32::to_bits), [expected; 2]);
+                assert_eq!([upper[6], upper[7], lower[14], lower[15]].map(f32::to_bits), [0; 4]);
             }
             for (output, input) in (0..C3_MAPS).flat_map(|o| (0..C1_MAPS).map(move |i| (o, i))) {
                 let expected = parameters.c3.weight[(output * C1_MAPS + input) * TAPS + tap].to_bits();

@@ -9,7 +9,7 @@
 //! | S4's argmax codes | `[5][16]`: a value for each row and map | [`S4Argmax`] |
 //! | C5, F6 | 120 and 84 units and zeros up to 128 and 96 | [`C5Row`], [`F6Row`] |
 //! | output | `[blocks][images][16]`: blocks of sixteen classes, the last one with zeros | [`OutputBlock`] |
-//! | C1's weights, forward | `hwo8` twice: `[5][5][16]` | [`C1Weights`] |
+//! | C1's weights, forward | `hwo8` twice, one row of a kernel lower: `[6][5][16]` | [`C1Weights`] |
 //! | C1's weight gradient | `ohw8`: `[6][5][8]`, five columns and three zeros | [`C1Grad`] |
 //! | C3's weights, forward | `[9][6][5][16]`: nine products for a kernel's column, input map, column, map | [`C3ForwardWeights`] |
 //! | C3's weights, summed over a kernel | `io`: `[6][16]` | in [`pack`](crate::pack) |
@@ -76,7 +76,7 @@ pub type F6Row = Row<{ F6.div_ceil(LANES) }>;
 /// Sixteen classes: what there are of them is only known at run time.
 pub type OutputBlock = Row<1>;
 
-pub type C1Weights = [[[f32; LANES]; KERNEL]; KERNEL];
+pub type C1Weights = [[[f32; LANES]; KERNEL]; WINDOW_FIELD];
 pub type C1Grad = [[[f32; KERNEL_ROW_PADDED]; KERNEL]; C1_MAPS];
 pub type C3ForwardWeights = [[[[f32; LANES]; KERNEL]; C1_MAPS]; PRODUCTS];
 pub type C3Grad = [[[[f32; S2_PADDED_MAPS]; KERNEL]; KERNEL]; C3_MAPS];

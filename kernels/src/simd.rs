@@ -20,7 +20,7 @@ pub use self::{
 /// A row of a matrix in blocks of sixteen values.
 pub type Row<const BLOCKS: usize> = [[f32; LANES]; BLOCKS];
 
-/// Unrolls a loop over a constant count, at most eight (or fourteen) times, so that arrays indexed by the variable stay in
+/// Unrolls a loop over a constant count, at most eight (or twenty) times, so that arrays indexed by the variable stay in
 /// registers.
 macro_rules! unroll {
     ($i:ident < $count:expr, $body:block) => {
@@ -29,8 +29,8 @@ macro_rules! unroll {
     };
     // Separate, because long loops are slow to compile.
     (long $i:ident < $count:expr, $body:block) => {
-        const { assert!($count <= 14) };
-        $crate::simd::unroll!(@ $i, $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+        const { assert!($count <= 20) };
+        $crate::simd::unroll!(@ $i, $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19)
     };
     (@ $i:ident, $count:expr, $body:block, $($number:literal)*) => {
         $(if $number < $count {

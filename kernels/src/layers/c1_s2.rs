@@ -12,14 +12,14 @@
 //!
 //! # The schedule
 //!
-//! 1. Forward, the assignment stretches the image into patches (`im2col`) and multiplies them with the kernels. These are
-//!    the same sums in another order: each pixel is read in place, and multiplied into the up to four candidates of one
-//!    pooling window in whose receptive field it is. The maximum is taken while the four are in registers, and only it and
-//!    its argmax are written.
-//! 2. A block of sixteen values is two windows side by side by eight maps, of which two are zeros. So each pixel is needed
-//!    eight times over: rows are replicated first, and each serves three rows of windows.
-//! 3. Windows that cover nothing but background are computed once ([`BackgroundMask`]), the others in blocks of two, up to
-//!    four blocks at a time.
+//! 1. Forward, with `p` the shade of the background, each sum is `b[o] + p Σᵢⱼ w[o][i][j]`, the same everywhere, and the sum of
+//!    `w[o][i][j] · (image[y + i][x + j] - p)`, in which background is zero ([`BackgroundMask`]): columns of an image that are
+//!    background in all six rows that a row of windows sees are left out.
+//! 2. A block of sixteen values is two units of C1, one below the other, by eight maps, of which two are zeros: the upper and the lower
+//!    candidates of a window. A pixel is multiplied into the up to five units of each row in whose receptive fields it is. So are the
+//!    assignment's patches (`im2col`), but each pixel is read in place.
+//! 3. With AVX-512, half a row of units is in registers. The maximum of each window is taken there, and only it and its argmax are
+//!    written.
 //! 4. Backward, three in four of the assignment's products have a factor of zero: only the receptive field of a window's
 //!    maximum is multiplied. Over background, where all pixels are alike, gradients are added up first.
 
@@ -30,25 +30,24 @@ use macerator::Simd;
 pub use self::backward::{Backward, RoutedUnits};
 use super::{
     argmax::{push_code, relu_max_pool, s2_offsets},
-    background::{BackgroundMask, ForegroundRow, background_shade, foreground},
+    background::{BackgroundMask, background_shade, foreground},
 };
 use crate::{
     pack::C1Packed,
-    shapes::{C1_MAPS, C1Weights, INPUT_SIDE, Image, KERNEL, S2_PADDED_MAPS, S2_SIDE, S2Argmax, S2Units, WINDOW_FIELD},
+    shapes::{C1_MAPS, INPUT_SIDE, Image, KERNEL, S2_PADDED_MAPS, S2_SIDE, S2Argmax, S2Units, WINDOW_FIELD},
     simd::{CacheAligned, F32x16, Kernel, LANES, unroll},
 };
 
-/// The even or the odd columns of an image's row, each pixel eight times.
-type ParityRow = [f32; INPUT_SIDE / 2 * S2_PADDED_MAPS];
-
 /// Blocks of S2 in a row: two windows each.
 const BLOCKS: usize = S2_SIDE / 2;
+/// Columns of C1 in such a block.
+const BLOCK_COLUMNS: usize = 4;
 
-/// The last eight rows, replicated, even and odd columns apart; row `y` is at `y % 8`.
-pub type Scratch = CacheAligned<[[ParityRow; 2]; 8]>;
+/// An image without its background.
+pub type Scratch = CacheAligned<Image>;
 
 /// Scratch space; its content does not matter.
-pub const SCRATCH: Scratch = CacheAligned([[[0.0; INPUT_SIDE / 2 * S2_PADDED_MAPS]; 2]; 8]);
+pub const SCRATCH: Scratch = CacheAligned([[0.0; INPUT_SIDE]; INPUT_SIDE]);
 
 /// The forward pass over one image.
 pub struct Forward<'a> {
@@ -63,50 +62,37 @@ pub struct Forward<'a> {
 impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self) {
-        let Self { image, w, s2, argmax, background, scratch } = self;
+        let Self { image, w, s2, argmax, background, scratch: pixels } = self;
         let shade = background_shade(image);
-        let background_block = background_unit::<S, N>(shade, w);
-        *background = background_mask(image, shade, background_block);
-        let mut rows_ready = 0;
+        let mut on_background = F32x16::<S, N>::splat(shade).mul_add(F32x16::load(&w.sums), F32x16::load(&w.bias));
+        let columns;
+        if on_background.to_array()[..C1_MAPS].iter().all(|sum| sum.is_finite()) {
+            columns = foreground::<S, N>(image, shade);
+            *background = BackgroundMask::new(&columns, shade, on_background.relu().to_array());
+            subtract(image, F32x16::<S, N>::splat(shade), pixels);
+        } else {
+            // There is no background.
+            columns = [u32::MAX; S2_SIDE];
+            *background = BackgroundMask::new(&columns, shade, [0.0; LANES]);
+            on_background = F32x16::load(&w.bias);
+            **pixels = *image;
+        }
+        let unit = on_background.relu();
         for y in 0..S2_SIDE {
             let row = &mut s2[y];
             // Over background all four candidates are alike: the first one wins, which is code 0.
             for block in 0..BLOCKS {
-                background_block.store(block_mut(row, block));
-            }
-            // The blocks of this row of windows with foreground.
-            let (mut blocks, mut count, mut pairs) = ([0; BLOCKS], 0, background.foreground[y].pairs());
-            while pairs != 0 {
-                blocks[count] = pairs.trailing_zeros() as usize / 4;
-                count += 1;
-                pairs &= pairs - 1;
+                unit.store(block_mut(row, block));
             }
             let mut codes = F32x16::<S, N>::splat(0.0);
-            if count > 0 {
-                rows_ready = rows_ready.max(2 * y);
-                while rows_ready < 2 * y + WINDOW_FIELD {
-                    replicate::<S, N>(&image[rows_ready], &mut scratch[rows_ready % 8]);
-                    rows_ready += 1;
-                }
-                let scratch = &**scratch;
-                let mut compute = Row { scratch, y, w, s2: row, codes: &mut codes };
-                // As many blocks as the registers hold: four candidates for each, and four weights.
+            if columns[y] != 0 {
+                let (pixels, row) = (&pixels[2 * y..], &mut Row { w, on_background, s2: row, codes: &mut codes });
                 if F32x16::<S, N>::REGISTERS >= 32 {
-                    match count {
-                        7 => {
-                            compute.blocks::<4>(&blocks);
-                            compute.blocks::<3>(&blocks[4..]);
-                        }
-                        6 => compute.blocks::<6>(&blocks),
-                        5 => compute.blocks::<5>(&blocks),
-                        4 => compute.blocks::<4>(&blocks),
-                        3 => compute.blocks::<3>(&blocks),
-                        2 => compute.blocks::<2>(&blocks),
-                        _ => compute.blocks::<1>(&blocks),
-                    }
+                    row.compute::<16>(pixels, columns[y], 0);
+                    row.compute::<12>(pixels, columns[y], 4);
                 } else {
-                    for block in 0..count {
-                        compute.blocks::<1>(&blocks[block..]);
+                    for block in 0..BLOCKS {
+                        row.compute::<BLOCK_COLUMNS>(pixels, columns[y], block);
                     }
                 }
             }
@@ -121,165 +107,55 @@ fn block_mut(row: &mut [[f32; S2_PADDED_MAPS]; S2_SIDE], block: usize) -> &mut [
     &mut row.as_flattened_mut().as_chunks_mut().0[block]
 }
 
-/// Two units of S2 over a single shade, by eight maps: the same sums in the same order.
 #[inline(always)]
-fn background_unit<S: Simd, const N: usize>(shade: f32, w: &C1Packed) -> F32x16<S, N> {
-    let shade = F32x16::splat(shade);
-    let mut sum = F32x16::load(&w.bias);
-    for row in &*w.weight {
-        for w in row {
-            sum = shade.mul_add(F32x16::load(w), sum);
-        }
-    }
-    relu_max_pool([sum; 4]).0
-}
-
-#[inline(always)]
-fn background_mask<S: Simd, const N: usize>(image: &Image, shade: f32, unit: F32x16<S, N>) -> BackgroundMask {
-    let mut twice = [0.0; LANES];
-    unit.store(&mut twice);
-    let mut s2 = [0.0; S2_PADDED_MAPS];
-    s2.copy_from_slice(&twice[..S2_PADDED_MAPS]);
-    if s2[..C1_MAPS].iter().all(|unit| unit.is_finite()) {
-        BackgroundMask { foreground: foreground::<S, N>(image, shade), s2, shade }
-    } else {
-        BackgroundMask { foreground: [ForegroundRow::ALL; S2_SIDE], s2: [0.0; S2_PADDED_MAPS], shade }
-    }
-}
-
-/// Writes each pixel of a row eight times, the even and the odd columns apart: what two windows side by side need of two
-/// pixels is then one block.
-#[inline(always)]
-fn replicate<S: Simd, const N: usize>(row: &[f32; INPUT_SIDE], by_parity: &mut [ParityRow; 2]) {
-    for block in 0..INPUT_SIDE / 4 {
-        for half in 0..2 {
-            let pixels = F32x16::<S, N>::from_halves(row[4 * block + half], row[4 * block + half + 2]);
-            pixels.store(&mut by_parity[half].as_chunks_mut().0[block]);
-        }
+fn subtract<S: Simd, const N: usize>(image: &Image, shade: F32x16<S, N>, pixels: &mut Image) {
+    let blocks = image.as_flattened().as_chunks().0;
+    for (block, pixels) in blocks.iter().zip(pixels.as_flattened_mut().as_chunks_mut().0) {
+        F32x16::load(block).sub(shade).store(pixels);
     }
 }
 
 /// A row of S2 that is computed.
 struct Row<'a, S: Simd, const N: usize> {
-    scratch: &'a [[ParityRow; 2]; 8],
-    y: usize,
     w: &'a C1Packed,
+    on_background: F32x16<S, N>,
     s2: &'a mut [[f32; S2_PADDED_MAPS]; S2_SIDE],
     codes: &'a mut F32x16<S, N>,
 }
 
 impl<S: Simd, const N: usize> Row<'_, S, N> {
-    /// Computes the first `T` of some blocks.
+    /// Computes `COLUMNS` columns of C1, those of the blocks from `block` on, from the six rows of pixels that they see. Of the columns
+    /// of pixels, those are background whose bit is zero.
     #[inline(always)]
-    fn blocks<const T: usize>(&mut self, blocks: &[usize]) {
-        let Self { scratch, y, w, s2, codes } = self;
-        let mut candidates = [[F32x16::<S, N>::load(&w.bias); 4]; T];
-        let mut offsets = [0; T];
-        unroll!(t < T, {
-            assert!(blocks[t] < BLOCKS);
-            offsets[t] = blocks[t] * LANES;
-        });
-        // SAFETY: each offset is that of a block, as asserted above, hence at most `(BLOCKS - 1) * LANES`.
-        unsafe {
-            window_row::<S, N, T, true, false>(&mut candidates, &scratch[2 * *y % 8], &offsets, &w.weight, 0);
-            for row in 1..KERNEL {
-                let by_parity = &scratch[(2 * *y + row) % 8];
-                window_row::<S, N, T, true, true>(&mut candidates, by_parity, &offsets, &w.weight, row);
+    fn compute<const COLUMNS: usize>(&mut self, pixels: &[[f32; INPUT_SIDE]], columns: u32, block: usize) {
+        let first = block * BLOCK_COLUMNS;
+        assert!(pixels.len() >= WINDOW_FIELD && first + COLUMNS + KERNEL - 1 <= INPUT_SIDE);
+        let columns = columns >> first & ((1 << (COLUMNS + KERNEL - 1)) - 1);
+        if columns == 0 {
+            return;
+        }
+        let mut units = [self.on_background; COLUMNS];
+        // Column by column, so that whether it is background is asked only once.
+        unroll!(long column < COLUMNS + KERNEL - 1, {
+            if columns >> column & 1 != 0 {
+                for row in 0..WINDOW_FIELD {
+                    let pixel = F32x16::splat(pixels[row][first + column]);
+                    unroll!(tap < KERNEL, {
+                        if tap <= column && column - tap < COLUMNS {
+                            let w = F32x16::load(&self.w.weight[row][tap]);
+                            units[column - tap] = pixel.mul_add(w, units[column - tap]);
+                        }
+                    });
+                }
             }
-            let by_parity = &scratch[(2 * *y + KERNEL) % 8];
-            window_row::<S, N, T, false, true>(&mut candidates, by_parity, &offsets, &w.weight, KERNEL);
-        }
-        unroll!(t < T, {
-            let (max, code) = relu_max_pool(candidates[t]);
-            **codes = push_code(**codes, code, blocks[t]);
-            max.store(block_mut(s2, blocks[t]));
         });
-    }
-}
-
-/// Adds one of the six rows of pixels in the receptive field of `T` blocks of windows to their candidates. `UPPER` and
-/// `LOWER` say whether the kernels of the upper and of the lower candidates reach it.
-///
-/// # Safety
-/// The offsets are those of blocks of the row: at most `(BLOCKS - 1) * LANES`.
-#[inline(always)]
-unsafe fn window_row<S: Simd, const N: usize, const T: usize, const UPPER: bool, const LOWER: bool>(
-    candidates: &mut [[F32x16<S, N>; 4]; T],
-    by_parity: &[ParityRow; 2],
-    offsets: &[usize; T],
-    weight: &C1Weights,
-    row: usize,
-) {
-    // SAFETY: the caller passes offsets of blocks.
-    unsafe {
-        let taps = TapWeights::load::<UPPER, LOWER, true, false>(weight, row, 0);
-        unroll!(t < T, {
-            taps.add_to::<UPPER, LOWER, true, false>(&mut candidates[t], pixels(by_parity, 0, offsets[t]));
-        });
-        for column in 1..KERNEL {
-            let taps = TapWeights::load::<UPPER, LOWER, true, true>(weight, row, column);
-            unroll!(t < T, {
-                taps.add_to::<UPPER, LOWER, true, true>(&mut candidates[t], pixels(by_parity, column, offsets[t]));
-            });
-        }
-        let taps = TapWeights::load::<UPPER, LOWER, false, true>(weight, row, KERNEL);
-        unroll!(t < T, {
-            taps.add_to::<UPPER, LOWER, false, true>(&mut candidates[t], pixels(by_parity, KERNEL, offsets[t]));
-        });
-    }
-}
-
-/// The two pixels in a column of the receptive fields of two windows side by side, each eight times.
-///
-/// # Safety
-/// `offset` is that of a block of the row: at most `(BLOCKS - 1) * LANES`.
-#[inline(always)]
-unsafe fn pixels<S: Simd, const N: usize>(by_parity: &[ParityRow; 2], column: usize, offset: usize) -> F32x16<S, N> {
-    let row = &by_parity[column % 2];
-    debug_assert!(offset + column / 2 * S2_PADDED_MAPS + LANES <= row.len());
-    // SAFETY: from the last block on, two pixels further, eight times each, is the end of the row.
-    unsafe { F32x16::load_from(row.as_ptr().add(offset + column / 2 * S2_PADDED_MAPS)) }
-}
-
-/// The weights of one pixel for the four candidates of a pooling window: upper left, upper right, lower left, lower right.
-/// The pixel is in some row and column of the window's receptive field; `UPPER`, `LOWER`, `LEFT` and `RIGHT` say which
-/// candidates' kernels reach it.
-struct TapWeights<S: Simd, const N: usize>([F32x16<S, N>; 4]);
-
-impl<S: Simd, const N: usize> TapWeights<S, N> {
-    #[inline(always)]
-    fn load<const UPPER: bool, const LOWER: bool, const LEFT: bool, const RIGHT: bool>(
-        weight: &C1Weights,
-        row: usize,
-        column: usize,
-    ) -> Self {
-        let mut taps = [F32x16::splat(0.0); 4];
-        if UPPER && LEFT {
-            taps[0] = F32x16::load(&weight[row][column]);
-        }
-        if UPPER && RIGHT {
-            taps[1] = F32x16::load(&weight[row][column - 1]);
-        }
-        if LOWER && LEFT {
-            taps[2] = F32x16::load(&weight[row - 1][column]);
-        }
-        if LOWER && RIGHT {
-            taps[3] = F32x16::load(&weight[row - 1][column - 1]);
-        }
-        Self(taps)
-    }
-
-    /// Adds what a pixel contributes to the candidates.
-    #[inline(always)]
-    fn add_to<const UPPER: bool, const LOWER: bool, const LEFT: bool, const RIGHT: bool>(
-        &self,
-        candidates: &mut [F32x16<S, N>; 4],
-        pixel: F32x16<S, N>,
-    ) {
-        let reached = [UPPER && LEFT, UPPER && RIGHT, LOWER && LEFT, LOWER && RIGHT];
-        unroll!(i < 4, {
-            if reached[i] {
-                candidates[i] = pixel.mul_add(self.0[i], candidates[i]);
+        unroll!(b < COLUMNS / BLOCK_COLUMNS, {
+            if columns >> (BLOCK_COLUMNS * b) & 0xFF != 0 {
+                let [upper_left, lower_left] = F32x16::halves([units[4 * b], units[4 * b + 2]]);
+                let [upper_right, lower_right] = F32x16::halves([units[4 * b + 1], units[4 * b + 3]]);
+                let (max, code) = relu_max_pool([upper_left, upper_right, lower_left, lower_right]);
+                *self.codes = push_code(*self.codes, code, block + b);
+                max.store(block_mut(self.s2, block + b));
             }
         });
     }
@@ -314,7 +190,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        layers::argmax::s2_argmax,
+        layers::{argmax::s2_argmax, background::ForegroundRow},
         pack::ForwardWeights,
         shapes::{C1Grad, INPUT, KERNEL_ROW_PADDED},
         simd::InstructionSet,
@@ -386,6 +262,28 @@ mod tests {
                     input_grad.values.iter().copied(),
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_shade_that_is_not_finite_is_no_background() {
+        let parameters = parameters(10);
+        let packed = ForwardWeights::pack(InstructionSet::detect(), &parameters.as_ref().map(Vec::as_slice));
+        for (shade, set) in [f32::NAN, f32::INFINITY]
+            .into_iter()
+            .flat_map(|s| InstructionSet::available().into_iter().map(move |set| (s, set)))
+        {
+            let mut background = BackgroundMask::default();
+            set.run(Forward {
+                image: &[[shade; INPUT_SIDE]; INPUT_SIDE],
+                w: &packed.c1,
+                s2: &mut S2Units::zeroed(),
+                argmax: &mut S2Argmax::zeroed(),
+                background: &mut background,
+                scratch: &mut SCRATCH.clone(),
+            });
+            assert_eq!(background.foreground, [ForegroundRow::ALL; S2_SIDE], "{}", set.name());
+            assert!(background.s2.iter().all(|unit| unit.to_bits() == 0), "{}", set.name());
         }
     }
 }

@@ -66,6 +66,19 @@ pub unsafe fn compress(
     }
 }
 
+/// The lower halves of two vectors, and the upper halves.
+///
+/// # Safety
+/// The processor has AVX-512.
+#[inline(always)]
+pub unsafe fn halves(a: *const __m512, b: *const __m512) -> [__m512; 2] {
+    // SAFETY: as the caller says.
+    unsafe {
+        let (a, b) = (a.read(), b.read());
+        [_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xEE>(a, b)]
+    }
+}
+
 /// A bit for each of sixteen values that is not the other one.
 ///
 /// # Safety

@@ -47,25 +47,6 @@ impl<S: Simd, const N: usize, const L: usize> F32Lanes<S, N, L> {
         Self([value.splat(); N])
     }
 
-    /// One value in the lower half of the lanes, another in the upper half.
-    #[inline(always)]
-    pub fn from_halves(lower: f32, upper: f32) -> Self {
-        let mut both = Self::splat(lower);
-        if N == 1 {
-            let mut is_upper = [0.0; L];
-            is_upper[L / 2..].fill(1.0);
-            let is_upper = Self::load(&is_upper);
-            for i in 0..N {
-                both.0[i] = is_upper.0[i].gt(0.0.splat()).select(upper.splat(), both.0[i]);
-            }
-        } else {
-            for i in N / 2..N {
-                both.0[i] = upper.splat();
-            }
-        }
-        both
-    }
-
     /// Reads the values.
     #[inline(always)]
     pub fn load(values: &[f32; L]) -> Self {
@@ -189,6 +170,35 @@ impl<S: Simd, const N: usize, const L: usize> F32Lanes<S, N, L> {
 }
 
 impl<S: Simd, const N: usize> F32x16<S, N> {
+    /// The values.
+    #[inline(always)]
+    pub fn to_array(self) -> [f32; LANES] {
+        let mut values = [0.0; LANES];
+        self.store(&mut values);
+        values
+    }
+
+    /// The lower halves of two blocks, and the upper halves.
+    #[inline(always)]
+    pub fn halves([a, b]: [Self; 2]) -> [Self; 2] {
+        let (mut lower, mut upper) = (a, b);
+        #[cfg(target_arch = "x86_64")]
+        if Self::VECTOR_LANES == LANES {
+            // SAFETY: vectors of sixteen values are those of AVX-512, one in each block.
+            unsafe {
+                let [l, u] = super::avx512::halves(a.0.as_ptr().cast(), b.0.as_ptr().cast());
+                lower.0.as_mut_ptr().cast::<std::arch::x86_64::__m512>().write(l);
+                upper.0.as_mut_ptr().cast::<std::arch::x86_64::__m512>().write(u);
+            }
+            return [lower, upper];
+        }
+        for i in 0..N / 2 {
+            lower.0[N / 2 + i] = b.0[i];
+            upper.0[i] = a.0[N / 2 + i];
+        }
+        [lower, upper]
+    }
+
     /// The sum of the sixteen values.
     #[inline(always)]
     pub fn sum(self) -> f32 {
