@@ -7,7 +7,7 @@ use crate::{
     Error, Result,
     data::{BatchLoader, ImageSet, images_tensor},
     fused::values,
-    model::{LeNet5, argmax, rows},
+    model::{LeNet5, argmax},
 };
 
 /// Images in a mini-batch.
@@ -263,7 +263,7 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
     let mut index = 0;
     for batch in loader.iter() {
         let batch = batch.map_err(|e| Error::Data(e.to_string()))?;
-        for logits in rows(net.forward(batch.images.tensor(device)))?.iter() {
+        for logits in net.logits(&batch.images, device)?.iter() {
             tally.add(index, usize::from(set.label(index)), logits);
             index += 1;
         }

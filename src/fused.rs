@@ -14,8 +14,15 @@ mod operator;
 pub(crate) mod sgd;
 mod step;
 
+use std::sync::Arc;
+
+use lenet_kernels::ImageSource;
+
 pub(crate) use self::{
     host::{tensor, values},
-    operator::forward,
-    step::{SharedImages, Targets, step},
+    operator::{forward, infer_images},
+    step::{Targets, step},
 };
+
+/// Images that an operator takes a few at a time.
+pub(crate) type SharedImages = Arc<dyn ImageSource + Send + Sync>;

@@ -6,7 +6,7 @@ mod transfer;
 
 use std::{
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use burn::{
@@ -29,6 +29,7 @@ use lenet_kernels::{LayerParameters, Parameters, lengths};
 use crate::{
     Error, Result, backend,
     config::{CLASSES, LossConfig, Operators},
+    data::Images,
     fused,
 };
 
@@ -190,6 +191,21 @@ impl LeNet5 {
             Operators::Composed => None,
         };
         fused.unwrap_or_else(|| self.layers(images).output)
+    }
+
+    /// Logits of images, a row for each, without a backward pass to come: what [`LeNet5::forward`] gives of them as a tensor, but where
+    /// the fused operator applies, they are made a few at a time.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub(crate) fn logits(&self, images: &Images, device: &Device) -> Result<Rows> {
+        let fused = match self.operators {
+            Operators::Fused => {
+                self.parameters(false).and_then(|parameters| fused::infer_images(Arc::new(images.clone()), parameters))
+            }
+            Operators::Composed => None,
+        };
+        rows(fused.unwrap_or_else(|| self.forward(images.tensor(device))))
     }
 
     /// A step's loss, logits and gradients by the fused operator, if it applies; see [`fused::step`].

@@ -11,7 +11,7 @@ use image::DynamicImage;
 use crate::{
     Result,
     config::Scale,
-    data::{IMAGE_SIDE, PIXELS, images_tensor},
+    data::{IMAGE_SIDE, Images, PIXELS, images_tensor},
     model::{LeNet5, argmax, rows},
     picture::{Bounds, Candidate, candidates},
 };
@@ -66,7 +66,7 @@ pub fn read_framed(net: &LeNet5, scale: Scale, device: &Device, images: &[[u8; P
     if images.is_empty() {
         return Ok(Vec::new());
     }
-    let logits = rows(net.forward(images_tensor(images.iter(), scale, device)))?;
+    let logits = net.logits(&Images::of_pixels(images, scale), device)?;
     let bounds = Bounds { left: 0, top: 0, width: IMAGE_SIDE, height: IMAGE_SIDE };
     let reading = |(image, logits): (&[u8; PIXELS], _)| {
         let only = Candidate { image: *image, bounds, prior: 1.0, is_plain: true, is_framed: true, in_row: false };

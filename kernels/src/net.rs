@@ -103,30 +103,28 @@ impl<P: Probe> Net<P> {
     /// The forward pass, for the logits alone.
     ///
     /// # Shapes
-    /// images `[batch * 1024]` -> logits `[batch * classes]`
+    /// `[batch * classes]`
     ///
     /// # Panics
     /// As [`Net::forward`].
-    pub fn infer(&self, parameters: &Parameters<&[f32]>, images: &[f32]) -> Vec<f32> {
+    pub fn infer(&self, parameters: &Parameters<&[f32]>, images: &(impl ImageSource + ?Sized)) -> Vec<f32> {
         let weights = ForwardWeights::pack(self.instruction_set, parameters);
-        let images: &[Image] = cast_slice(images);
-        let classes = weights.output_bias.len();
-        let mut logits = vec![0.0; images.len() * classes];
-        let infer = |images: &[Image], logits: &mut [f32]| {
-            SCRATCH.with_borrow_mut(|Scratch { convolved, dense, .. }| {
-                convolved.resize(images.len());
-                dense.resize(images.len());
+        let (count, classes) = (images.count(), weights.output_bias.len());
+        let mut logits = vec![0.0; count * classes];
+        let infer = |(index, logits): (usize, &mut [f32])| {
+            let range = index * CHUNK..index * CHUNK + logits.len() / classes;
+            SCRATCH.with_borrow_mut(|Scratch { convolved, dense, images: buffer }| {
+                convolved.resize(range.len());
+                dense.resize(range.len());
+                let pixels = images.read(range.clone(), &mut buffer[..]);
                 let chunk = Chunk { convolved: convolved.whole(), dense: dense.whole() };
-                self.forward_chunk(&weights, images, chunk, logits);
+                self.forward_chunk(&weights, as_images(pixels, range.len()), chunk, logits);
             });
         };
-        if images.len() <= SERIAL {
-            for (images, logits) in images.chunks(CHUNK).zip(logits.chunks_mut(CHUNK * classes)) {
-                infer(images, logits);
-            }
+        if count <= SERIAL {
+            logits.chunks_mut(CHUNK * classes).enumerate().for_each(infer);
         } else {
-            let chunks = images.par_chunks(CHUNK).zip(logits.par_chunks_mut(CHUNK * classes));
-            chunks.for_each(|(images, logits)| infer(images, logits));
+            logits.par_chunks_mut(CHUNK * classes).enumerate().for_each(infer);
         }
         logits
     }
@@ -448,7 +446,7 @@ mod tests {
             .map(|set| {
                 let net = Net::with(set, ());
                 let (logits, activations) = net.forward(&parameters, &images);
-                assert_eq!(logits, net.infer(&parameters, &images));
+                assert_eq!(logits, net.infer(&parameters, &images[..]));
                 let (grads, image_grad) = net.backward(&parameters, &images, &activations, &logits_grad, true);
                 (set.name(), logits, grads.into_array(), image_grad.unwrap_or_default())
             })
@@ -533,6 +531,6 @@ mod tests {
     #[test]
     fn an_empty_mini_batch_has_no_logits() {
         let parameters = parameters(10);
-        assert_eq!(Net::new().infer(&parameters.as_ref().map(Vec::as_slice), &[]), []);
+        assert_eq!(Net::new().infer(&parameters.as_ref().map(Vec::as_slice), &[][..]), []);
     }
 }

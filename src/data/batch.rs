@@ -11,6 +11,7 @@ use super::{
     Augmentation, ImageSet, NO_CLASS, PIXELS,
     pixels::{as_images_mut, place, tensor_of},
 };
+use crate::config::Scale;
 
 /// How many images of a tensor a thread makes at a time.
 const AT_ONCE: usize = 8;
@@ -26,14 +27,18 @@ pub struct Batch {
     pub share: f64,
 }
 
-/// The images of a mini-batch. They are made when they are needed: by [`Images::tensor`], or a few at a time by the threads that
-/// compute a step, each of which has its own in its cache.
+/// Images for the net. They are made when they are needed: by [`Images::tensor`], or a few at a time by the threads that
+/// compute with them, each of which has its own in its cache.
 #[derive(Clone)]
 pub struct Images(Origin);
 
 #[derive(Clone)]
 enum Origin {
     Values(Arc<Vec<f32>>),
+    Pixels {
+        images: Arc<[[u8; PIXELS]]>,
+        scale: Scale,
+    },
     Epoch {
         epoch: Arc<Epoch>,
         /// Those of the epoch's order.
@@ -137,6 +142,12 @@ impl Images {
         Self(Origin::Values(Arc::new(values)))
     }
 
+    /// Images of pixels from 0 to 255, scaled.
+    #[must_use]
+    pub fn of_pixels(images: &[[u8; PIXELS]], scale: Scale) -> Self {
+        Self(Origin::Pixels { images: images.into(), scale })
+    }
+
     /// The images on a device.
     ///
     /// # Shapes
@@ -155,6 +166,11 @@ impl Images {
             Origin::Values(values) => {
                 let inputs = inputs.as_flattened_mut().as_flattened_mut();
                 inputs.copy_from_slice(&values[first * INPUT..][..inputs.len()]);
+            }
+            Origin::Pixels { images, scale } => {
+                for (image, input) in images[first..].iter().zip(inputs) {
+                    place(image, *scale, input);
+                }
             }
             Origin::Epoch { epoch, range, negatives } => {
                 let originals =
@@ -175,6 +191,7 @@ impl ImageSource for Images {
     fn count(&self) -> usize {
         match &self.0 {
             Origin::Values(values) => values.len() / INPUT,
+            Origin::Pixels { images, .. } => images.len(),
             Origin::Epoch { range, negatives, .. } => range.len() + negatives.len(),
         }
     }
@@ -182,7 +199,7 @@ impl ImageSource for Images {
     fn read<'a>(&'a self, range: Range<usize>, buffer: &'a mut [Image]) -> &'a [f32] {
         match &self.0 {
             Origin::Values(values) => values.read(range, buffer),
-            Origin::Epoch { .. } => {
+            Origin::Pixels { .. } | Origin::Epoch { .. } => {
                 self.write(range.start, &mut buffer[..range.len()]);
                 buffer.as_flattened().as_flattened()
             }
@@ -204,7 +221,7 @@ mod tests {
     use super::*;
     use crate::{
         config::AugmentationConfig,
-        data::{BatchLoader, load_mnist},
+        data::{BatchLoader, images_tensor, load_mnist},
     };
 
     #[test]
@@ -227,6 +244,18 @@ mod tests {
             }
             assert_eq!((made.count(), given.count()), (16, 16));
         }
+    }
+
+    #[test]
+    fn images_of_pixels_are_those_of_their_tensor() {
+        let set = load_mnist().unwrap().0.slice(0, 19);
+        let pixels: Vec<[u8; PIXELS]> = (0..set.len()).map(|i| *set.image(i)).collect();
+        let images = Images::of_pixels(&pixels, set.scale());
+        let tensor = images_tensor(pixels.iter(), set.scale(), &Device::flex());
+        let expected: Vec<f32> = tensor.into_data().iter().collect();
+        assert!(images.tensor(&Device::flex()).into_data().iter::<f32>().eq(expected.iter().copied()));
+        let mut buffer = vec![[[0.0; INPUT_SIDE]; INPUT_SIDE]; 3];
+        assert!(images.read(16..19, &mut buffer)[..3 * INPUT] == expected[16 * INPUT..]);
     }
 
     #[test]

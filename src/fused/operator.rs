@@ -20,9 +20,9 @@ use burn::{
     prelude::*,
     tensor::DType,
 };
-use lenet_kernels::{Activations, INPUT_SIDE, LayerParameters, Net, Parameters, lengths};
+use lenet_kernels::{Activations, INPUT_SIDE, ImageSource, LayerParameters, Net, Parameters, lengths};
 
-use super::host::Host;
+use super::{SharedImages, host::Host};
 use crate::backend::is_host;
 
 /// A layer's parameters as tensors of a backend.
@@ -90,17 +90,41 @@ pub trait LeNetOps: Backend {
     fn lenet5(#[extension_type] inputs: Inputs<Self>) -> FloatTensor<Self>;
 }
 
+/// The same for images that are made while it runs, without a tape.
+#[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"))]
+pub trait LeNetInferenceOps: Backend {
+    /// LeNet-5's logits.
+    ///
+    /// # Shapes
+    /// parameters as [`Parameters`] says -> `[batch, classes]`
+    fn lenet5_infer(#[extension_type] parameters: ParameterTensors<Self>, images: SharedImages) -> FloatTensor<Self>;
+}
+
+#[cfg(feature = "flex")]
+impl LeNetInferenceOps for Flex {
+    fn lenet5_infer(parameters: ParameterTensors<Self>, images: SharedImages) -> FloatTensor<Self> {
+        infer(parameters, &*images)
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl LeNetInferenceOps for NdArray {
+    fn lenet5_infer(parameters: ParameterTensors<Self>, images: SharedImages) -> FloatTensor<Self> {
+        infer(parameters, &*images)
+    }
+}
+
 #[cfg(feature = "flex")]
 impl LeNetOps for Flex {
     fn lenet5(inputs: Inputs<Self>) -> FloatTensor<Self> {
-        infer(inputs)
+        infer_inputs(inputs)
     }
 }
 
 #[cfg(feature = "ndarray")]
 impl LeNetOps for NdArray {
     fn lenet5(inputs: Inputs<Self>) -> FloatTensor<Self> {
-        infer(inputs)
+        infer_inputs(inputs)
     }
 }
 
@@ -116,17 +140,20 @@ impl<B: Host, C: CheckpointStrategy> LeNetOps for Autodiff<B, C> {
                 let (values, activations) = Net::new().forward(&all_values::<B>(&parameters), values::<B>(&images));
                 prepared.finish((images, parameters, Arc::new(activations)), logits::<B>(values, classes))
             }
-            OpsKind::UnTracked(prepared) => prepared.finish(infer(Inputs::<B>::new(images, parameters))),
+            OpsKind::UnTracked(prepared) => prepared.finish(infer_inputs(Inputs::<B>::new(images, parameters))),
         }
     }
 }
 
 /// The net without a backward pass to come.
-fn infer<B: Host>(inputs: Inputs<B>) -> FloatTensor<B> {
-    let (images, parameters) = inputs.into_parts();
-    let (images, parameters) = (B::contiguous(images), parameters.map(B::contiguous));
+fn infer<B: Host>(parameters: ParameterTensors<B>, images: &(impl ImageSource + ?Sized)) -> FloatTensor<B> {
+    let parameters = parameters.into_parameters().map(B::contiguous);
     let classes = classes(&parameters);
-    logits::<B>(Net::new().infer(&all_values::<B>(&parameters), values::<B>(&images)), classes)
+    logits::<B>(Net::new().infer(&all_values::<B>(&parameters), images), classes)
+}
+
+fn infer_inputs<B: Host>(Inputs { images, parameters }: Inputs<B>) -> FloatTensor<B> {
+    infer(parameters, values::<B>(&B::contiguous(images)))
 }
 
 /// A contiguous tensor's values: [`forward`] lets no others through than `f32`.
@@ -188,6 +215,17 @@ pub(crate) fn forward(images: &Tensor<4>, parameters: Parameters<DispatchTensor>
     applies(images, &parameters).then(|| {
         let inputs = Inputs::new(images.clone().into_dispatch(), parameters);
         Tensor::from_dispatch(<Dispatch as LeNetOps>::lenet5(inputs))
+    })
+}
+
+/// The same for images that are made while it runs, a few at a time; `None` also where parameters are on a tape.
+///
+/// # Shapes
+/// parameters as [`Parameters`] says -> `[batch, classes]`
+pub(crate) fn infer_images(images: SharedImages, parameters: Parameters<DispatchTensor>) -> Option<Tensor<2>> {
+    (images.count() > 0 && are_parameters(&parameters, false)).then(|| {
+        let parameters = ParameterTensors::new(parameters);
+        Tensor::from_dispatch(<Dispatch as LeNetInferenceOps>::lenet5_infer(parameters, images))
     })
 }
 

@@ -2,8 +2,6 @@
 //! their activations are in the cache. Nothing of it is on a tape. Burn's own loss alone is about thirty operators on a handful of
 //! values.
 
-use std::sync::Arc;
-
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
 #[cfg(feature = "ndarray")]
@@ -12,12 +10,10 @@ use burn::backend::{Backend, Dispatch, DispatchTensor, ExtensionType, TensorMeta
 use lenet_kernels::{ImageSource, Loss, Net, Parameters};
 
 use super::{
+    SharedImages,
     host::Host,
     operator::{ParameterTensors, all_values, are_parameters, classes},
 };
-
-/// The images of a step.
-pub(crate) type SharedImages = Arc<dyn ImageSource + Send + Sync>;
 
 /// The loss of a mini-batch, its logits and its gradients, as tensors of a backend.
 #[derive(ExtensionType)]
@@ -143,6 +139,8 @@ impl Targets {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use burn::{
         data::dataloader::DataLoader,
         module::{Module, ModuleVisitor, Param},
@@ -262,6 +260,18 @@ mod tests {
             assert!((step.mean - loss.into_scalar::<f32>()).abs() < 1e-5);
             for (ours, burns) in collected(&net, &step.gradients).iter().zip(&collected(&net, &expected)) {
                 assert!(close(ours, burns));
+            }
+        }
+    }
+
+    #[test]
+    fn logits_do_not_depend_on_when_the_images_are_made() {
+        for device in [Device::flex(), Device::ndarray(), Device::flex().autodiff()] {
+            for operators in [Operators::Fused, Operators::Composed] {
+                let net = LeNet5Config::new(10).init_seeded(1, &device).with_operators(operators);
+                let images = batch(10, &device).0.images;
+                let expected: Vec<f32> = net.forward(images.tensor(&device)).into_data().iter().collect();
+                assert_eq!(net.logits(&images, &device).unwrap().values(), expected);
             }
         }
     }

@@ -118,7 +118,7 @@ impl LeNet5 {
     fn fused_metrics(&self, batch: &Batch) -> Option<BatchOutput> {
         let labels = self.labels_if_fused(batch)?;
         let targets = Targets::new(&labels, self.classes(), self.smoothing())?;
-        let rows = rows(self.forward(batch.images.tensor(&batch.targets.device()))).ok()?;
+        let rows = self.logits(&batch.images, &batch.targets.device()).ok()?;
         let (mean, _) = mean_with_grad(rows.values(), &targets.distributions, self.classes());
         Some(BatchOutput::known(mean.into(), rows.iter(), &labels))
     }
