@@ -55,6 +55,7 @@ pub fn measure(found: &FoundDevice, operators: Operators, classes: usize, images
         let net = LeNet5Config::new(classes).init_seeded(1, device).with_operators(operators);
         let evaluate = |size: usize| {
             let batches = batches(images, size, classes, device)?;
+            // As PyTorch gets them, too; `LeNet5::logits` would begin with bytes.
             let tensors: Vec<_> = batches.iter().map(|batch| batch.images.tensor(device)).collect();
             rate(device, size, |step| rows(net.forward(tensors[step % tensors.len()].clone())).map(drop))
         };

@@ -1,6 +1,6 @@
 //! Fused operators for Burn's CPU backends, on top of the crate `lenet_kernels`.
 //!
-//! - [`operator`]: the whole net as one node on the tape.
+//! - [`operator`]: the whole net as one node on the tape, and without a tape, for images that are made while it runs.
 //! - [`mod@step`]: the same with its loss and all gradients, which training takes.
 //! - [`sgd`]: a step of the optimizer.
 //! - [`host`]: a backend's tensors as slices.

@@ -193,8 +193,8 @@ impl LeNet5 {
         fused.unwrap_or_else(|| self.layers(images).output)
     }
 
-    /// Logits of images, a row for each, without a backward pass to come: what [`LeNet5::forward`] gives of them as a tensor, but where
-    /// the fused operator applies, they are made a few at a time.
+    /// Logits of images, a row for each, without a backward pass to come: the same as by [`LeNet5::forward`], but where the fused
+    /// operator applies, the images are made a few at a time.
     ///
     /// # Errors
     /// The device fails.

@@ -1,4 +1,4 @@
-//! Where the images of a step come from.
+//! Where images come from.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use bytemuck::cast_slice;
 
 use crate::shapes::{INPUT, Image};
 
-/// The images of a mini-batch, of which a thread takes a few at a time.
+/// Images of which a thread takes a few at a time.
 pub trait ImageSource: Sync {
     /// The number of images.
     fn count(&self) -> usize;

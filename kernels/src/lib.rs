@@ -6,8 +6,9 @@
 //!
 //! - `simd`: sixteen values at a time, products of matrices, and the choice of the processor's instruction set.
 //! - `shapes`: every dimension, and the table of layouts.
+//! - `winograd`: filters of five taps with fewer products.
 //! - `parameters`: a weight and a bias for each layer.
-//! - `images`: where the images of a step come from.
+//! - `images`: where images come from.
 //! - `pack`: parameters from Burn's and PyTorch's layout to that of the kernels, gradients back.
 //! - [`cross_entropy`] and `sgd`: the loss and the optimizer's step.
 //! - [`parallel`]: work over the threads of Rayon's pool by threads that wait awake.

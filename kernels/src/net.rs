@@ -140,14 +140,14 @@ impl<P: Probe> Net<P> {
         let ConvolvedChunk { background, s2, s2_argmax, s4_argmax } = chunk.convolved;
         let DenseChunk { s4, c5, f6 } = chunk.dense;
         let (set, probe) = (self.instruction_set, &self.probe);
-        let (mut rows, mut products) = (c1_s2::SCRATCH, c3_s4::SCRATCH);
+        let (mut pixels, mut products) = (c1_s2::SCRATCH, c3_s4::SCRATCH);
         // Image by image: S2's output is still in the first-level cache when C3 reads it.
         let pooled = s2.iter_mut().zip(s2_argmax.iter_mut()).zip(s4.iter_mut().zip(s4_argmax.iter_mut()));
         let pooled = pooled.zip(background.iter_mut());
         for (index, (((s2, s2_argmax), (s4, s4_argmax)), background)) in pooled.enumerate() {
             let image = &images[index];
             probe.stage(Stage::C1S2Forward, || {
-                let (argmax, scratch, background) = (s2_argmax, &mut rows, &mut *background);
+                let (argmax, scratch, background) = (s2_argmax, &mut pixels, &mut *background);
                 set.run(c1_s2::Forward { image, w: &w.c1, s2, argmax, background, scratch });
             });
             probe.stage(Stage::C3S4Forward, || {

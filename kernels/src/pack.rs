@@ -11,10 +11,10 @@ use crate::{
     parameters::{LayerParameters, Parameters},
     shapes::{
         C1_MAPS, C1Grad, C1Weights, C3_MAPS, C3BackwardWeights, C3ForwardWeights, C3Grad, C5Row, F6, F6Row, KERNEL,
-        KERNEL_ROW_PADDED, OutputBlock, S2_PADDED_MAPS, S4Row, TAPS,
+        KERNEL_ROW_PADDED, OutputBlock, PRODUCTS, S2_PADDED_MAPS, S4Row, TAPS,
     },
     simd::{AlignedVec, CacheAligned, F32x16, InstructionSet, Kernel, LANES, Row},
-    winograd::{PRODUCTS, transform_filter},
+    winograd::transform_filter,
 };
 
 /// C1's parameters for the forward pass: six maps and two zeros, twice.
@@ -295,8 +295,13 @@ mod tests {
                 let (upper, lower) = (&forward.c1.weight[row][column], &forward.c1.weight[row + 1][column]);
                 assert_eq!([upper[output], lower[8 + output]].map(f32::to_bits), [expected; 2]);
                 assert_eq!([upper[6], upper[7], lower[14], lower[15]].map(f32::to_bits), [0; 4]);
+                let (first, last) = (&forward.c1.weight[0][column][8..], &forward.c1.weight[KERNEL][column][..8]);
+                assert!(first.iter().chain(last).all(|weight| weight.to_bits() == 0));
             }
             for (output, input) in (0..C3_MAPS).flat_map(|o| (0..C1_MAPS).map(move |i| (o, i))) {
+                // The product at infinity is with the last row.
+                let last = parameters.c3.weight[(output * C1_MAPS + input) * TAPS + (KERNEL - 1) * KERNEL + column];
+                assert_eq!(forward.c3.weight[PRODUCTS - 1][input][column][output].to_bits(), last.to_bits());
                 let expected = parameters.c3.weight[(output * C1_MAPS + input) * TAPS + tap].to_bits();
                 let [before, after] =
                     backward.c3.kernels[output].map(|kernel| kernel[row].map(|tap| tap[input].to_bits()));

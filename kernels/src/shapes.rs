@@ -24,10 +24,7 @@
 
 use bytemuck::{NoUninit, Zeroable, cast_slice};
 
-use crate::{
-    simd::{LANES, Row},
-    winograd::PRODUCTS,
-};
+use crate::simd::{LANES, Row};
 
 /// Rows and columns of an image.
 pub const INPUT_SIDE: usize = 32;
@@ -37,6 +34,9 @@ pub const INPUT: usize = INPUT_SIDE * INPUT_SIDE;
 pub const KERNEL: usize = 5;
 /// Weights of one kernel over one map. A tap is one of them: a position in the kernel.
 pub const TAPS: usize = KERNEL * KERNEL;
+/// Products of a column of a kernel with a column of its input, from which as many outputs are computed as the column has taps
+/// ([`winograd`](crate::winograd)).
+pub const PRODUCTS: usize = 2 * KERNEL - 1;
 /// Rows and columns of the receptive field of a 2x2 pooling window.
 pub const WINDOW_FIELD: usize = KERNEL + 1;
 /// Maps of C1 and S2.

@@ -22,7 +22,7 @@ pub fn parameters(classes: usize) -> Parameters<Vec<f32>> {
     }))
 }
 
-/// Images of three kinds in turn: noise, plain background, and background with some spots, in corners too.
+/// Images of three kinds in turn: noise, plain background, and background with some spots.
 pub fn images(count: usize) -> Vec<f32> {
     let mut images = noise(50, count * INPUT);
     for (index, image) in images.chunks_exact_mut(INPUT).enumerate().filter(|(index, _)| index % 3 > 0) {

@@ -11,26 +11,24 @@
 //! <https://arxiv.org/abs/1509.09308>). In a sum of filters over many inputs, `Bᵀ` and `Aᵀ` are applied once for each input and output,
 //! so that the products are nearly all the work.
 //!
-//! The points are ±[`POINTS`] and infinity. In pairs of opposite sign, even and odd powers are shared; as powers of two, they are exact.
+//! The points are ±[`POINTS`] and infinity. Points of opposite signs share their even and odd powers; powers of two are exact.
 //! The error of a convolution in `f32` is three to five times that of the plain sum (`the_error_is_small` measures it): B. Barabasz et al.,
 //! <https://arxiv.org/abs/1803.10986>.
 
 use macerator::Simd;
 
 use crate::{
-    shapes::KERNEL,
+    shapes::{KERNEL, PRODUCTS},
     simd::{F32x16, unroll},
 };
 
-/// Outputs of a filter that are computed together.
-pub const OUTPUTS: usize = 5;
-/// Inputs that they are computed from, and products.
-pub const PRODUCTS: usize = OUTPUTS + KERNEL - 1;
+/// Outputs of a filter that are computed together, from as many inputs as there are products.
+pub const OUTPUTS: usize = PRODUCTS - KERNEL + 1;
 
 /// Half of the points; the others are their negatives, and infinity.
 const POINTS: [f32; 4] = [0.25, 0.5, 1.0, 2.0];
 
-/// Products of a point and its negative, two for each point, and then that of infinity.
+/// The last product; before it are those of each point and its negative.
 const INFINITY: usize = PRODUCTS - 1;
 
 /// `Q(t) = Π (t - b²)` over the points `b` other than the `k`-th, from the lowest power on.
@@ -63,7 +61,7 @@ const fn all_points() -> [f32; 4] {
 
 const ALL_POINTS: [f32; 4] = all_points();
 
-/// `1 / (2 a Q(a²))` for a point `a`: what its Lagrange polynomial, and so the filter, is divided by.
+/// `1 / (2 a Q(a²))` for a point `a`: the factor of its Lagrange polynomial, which the filter gets.
 const fn scale(k: usize) -> f32 {
     let (a, q) = (POINTS[k], OTHER_POINTS[k]);
     let t = a * a;
@@ -78,12 +76,11 @@ pub fn transform_filter<S: Simd, const N: usize>(g: [F32x16<S, N>; KERNEL]) -> [
     let mut products = [g[KERNEL - 1]; PRODUCTS];
     unroll!(k < 4, {
         let (a, scale) = (POINTS[k], SCALES[k]);
-        let factor = |power: f32| F32x16::<S, N>::splat(power * scale);
-        let even = g[0].mul(factor(1.0));
-        let even = g[2].mul_add(factor(a * a), even);
-        let even = g[4].mul_add(factor(a * a * a * a), even);
-        let odd = g[1].mul(factor(a));
-        let odd = g[3].mul_add(factor(a * a * a), odd);
+        let mut even = g[0].mul(F32x16::splat(scale));
+        even = g[2].mul_add(F32x16::splat(scale * a * a), even);
+        even = g[4].mul_add(F32x16::splat(scale * a * a * a * a), even);
+        let mut odd = g[1].mul(F32x16::splat(scale * a));
+        odd = g[3].mul_add(F32x16::splat(scale * a * a * a), odd);
         products[2 * k] = even.add(odd);
         // The other point's factor has the opposite sign.
         products[2 * k + 1] = odd.sub(even);

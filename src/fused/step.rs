@@ -152,7 +152,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{AugmentationConfig, Operators},
+        config::{AugmentationConfig, Operators, Scale},
         data::{Augmentation, Batch, BatchLoader, Images, PIXELS, load_mnist},
         model::{LeNet5, LeNet5Config},
     };
@@ -269,9 +269,12 @@ mod tests {
         for device in [Device::flex(), Device::ndarray(), Device::flex().autodiff()] {
             for operators in [Operators::Fused, Operators::Composed] {
                 let net = LeNet5Config::new(10).init_seeded(1, &device).with_operators(operators);
-                let images = batch(10, &device).0.images;
-                let expected: Vec<f32> = net.forward(images.tensor(&device)).into_data().iter().collect();
-                assert_eq!(net.logits(&images, &device).unwrap().values(), expected);
+                // Few and more than one thread infers.
+                let pixels: Vec<[u8; PIXELS]> = (0..61_u8).map(|image| [image * 4; PIXELS]).collect();
+                for images in [batch(10, &device).0.images, Images::of_pixels(&pixels, Scale::Standard)] {
+                    let expected: Vec<f32> = net.forward(images.tensor(&device)).into_data().iter().collect();
+                    assert_eq!(net.logits(&images, &device).unwrap().values(), expected);
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     simd::{F32x16, LANES},
 };
 
-/// A row of C1's pooling windows, as bits: whether window `x` covers anything but background is bit `2 x`.
+/// A row of C1's pooling windows, or of C3's units, as bits: whether the one in column `x` sees anything but background is bit `2 x`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ForegroundRow(u32);
 
@@ -46,16 +46,26 @@ impl ForegroundRow {
         self.0 |= 1 << (2 * x);
     }
 
-    /// Adds windows `2 pair` and `2 pair + 1` if one of the lower or upper eight of sixteen bits is set.
+    /// Adds windows `2 pair` and `2 pair + 1` if one of the lower or of the upper eight of sixteen bits is set, respectively.
     #[inline(always)]
     pub fn insert_pair(&mut self, pair: usize, bits: u32) {
         self.0 |= (u32::from(bits & 0xFF != 0) | u32::from(bits >> 8 != 0) << 2) << (4 * pair);
     }
 
-    /// The windows that are in one of both.
+    /// The windows that are in either.
     #[inline(always)]
     pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The windows that are in any of some rows.
+    #[inline(always)]
+    pub fn any(rows: &[Self]) -> Self {
+        let mut any = Self::default();
+        for row in rows {
+            any = any.or(*row);
+        }
+        any
     }
 
     /// The windows from `x` on.
@@ -97,7 +107,15 @@ impl BackgroundMask {
 pub fn background_shade(image: &Image) -> f32 {
     const END: usize = INPUT_SIDE - 1;
     let [first, right, lower, last] = [image[0][0], image[0][END], image[END][0], image[END][END]];
-    if first != right && first != lower && (right == lower || right == last) { right } else { first }
+    if first == right || first == lower {
+        first
+    } else if right == lower || right == last {
+        right
+    } else if lower == last {
+        lower
+    } else {
+        first
+    }
 }
 
 /// Of each row of C1's pooling windows, a bit for each column of pixels: whether one of the six pixels that the row sees there is not
@@ -139,6 +157,25 @@ mod tests {
         let mut found = [ForegroundRow::default(); S2_SIDE];
         set.run(Find(image, &mut found));
         found
+    }
+
+    #[test]
+    fn the_shade_of_the_background_is_that_of_two_corners() {
+        for (corners, expected) in [
+            ([1.0, 1.0, 1.0, 1.0], 1.0),
+            ([9.0, 1.0, 1.0, 1.0], 1.0),
+            ([1.0, 9.0, 1.0, 8.0], 1.0),
+            ([9.0, 1.0, 8.0, 1.0], 1.0),
+            ([9.0, 8.0, 1.0, 1.0], 1.0),
+            ([9.0, 8.0, 7.0, 6.0], 9.0),
+            ([f32::NAN, 1.0, 1.0, 9.0], 1.0),
+        ] {
+            let mut image = [[5.0; INPUT_SIDE]; INPUT_SIDE];
+            let [first, right, lower, last] = corners;
+            (image[0][0], image[0][INPUT_SIDE - 1]) = (first, right);
+            (image[INPUT_SIDE - 1][0], image[INPUT_SIDE - 1][INPUT_SIDE - 1]) = (lower, last);
+            assert_eq!(background_shade(&image).to_bits(), f32::to_bits(expected), "{corners:?}");
+        }
     }
 
     #[test]

@@ -209,7 +209,11 @@ mod tests {
         let parameters = parameters(10);
         let c1 = &parameters.c1;
         let packed = ForwardWeights::pack(InstructionSet::detect(), &parameters.as_ref().map(Vec::as_slice));
-        for (index, image) in image_arrays(9).iter().enumerate() {
+        let mut images = image_arrays(9);
+        // A first pixel that is not background.
+        images.push(images[5]);
+        images[9][0][0] = 0.3;
+        for (index, image) in images.iter().enumerate() {
             let input = Maps { values: image.as_flattened().iter().map(|v| f64::from(*v)).collect(), side: INPUT_SIDE };
             let reference =
                 Reference { input: &input, inputs: 1, outputs: C1_MAPS, weight: &c1.weight, bias: &c1.bias };

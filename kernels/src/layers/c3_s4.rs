@@ -39,11 +39,11 @@ use super::{
 use crate::{
     pack::C3Packed,
     shapes::{
-        C1_MAPS, C3_MAPS, C3_SIDE, C3ForwardWeights, KERNEL, S2_PADDED_MAPS, S2_SIDE, S2Units, S4_CELLS, S4_SIDE,
-        S4Argmax, S4Row,
+        C1_MAPS, C3_MAPS, C3_SIDE, C3ForwardWeights, KERNEL, PRODUCTS, S2_PADDED_MAPS, S2_SIDE, S2Units, S4_CELLS,
+        S4_SIDE, S4Argmax, S4Row,
     },
     simd::{CacheAligned, F32x16, Kernel, LANES, unroll},
-    winograd::{OUTPUTS, PRODUCTS, transform_input, transform_output},
+    winograd::{OUTPUTS, transform_input, transform_output},
 };
 
 /// C3 is computed in two halves of five rows.
@@ -82,10 +82,7 @@ impl Kernel for Forward<'_> {
     fn run<S: Simd, const N: usize>(self) {
         let Self { s2, background, w, s4, argmax, scratch: Scratch { inputs, sums } } = self;
         let foreground = transform_s2::<S, N>(s2, background, inputs);
-        let mut columns = ForegroundRow::default();
-        for row in foreground {
-            columns = columns.or(row);
-        }
+        let columns = ForegroundRow::any(&foreground);
         for product in 0..PRODUCTS {
             if F32x16::<S, N>::REGISTERS >= 32 {
                 sum_up::<S, N, HALVES, 10>(inputs, columns, &w.weight, sums, product, 0, 0);
@@ -119,10 +116,7 @@ fn transform_s2<S: Simd, const N: usize>(
     twice[..S2_PADDED_MAPS].copy_from_slice(&background.s2);
     twice[S2_PADDED_MAPS..].copy_from_slice(&background.s2);
     let on_background = F32x16::<S, N>::load(&twice);
-    let mut columns = ForegroundRow::default();
-    for row in background.foreground {
-        columns = columns.or(row);
-    }
+    let columns = ForegroundRow::any(&background.foreground);
     let mut foreground = [ForegroundRow::default(); S2_SIDE];
     for pair in 0..S2_SIDE / 2 {
         if !columns.has(2 * pair) && !columns.has(2 * pair + 1) {
@@ -202,10 +196,8 @@ fn sum_up<S: Simd, const N: usize, const H: usize, const COLUMNS: usize>(
 fn units_over_foreground(foreground: &[ForegroundRow; S2_SIDE]) -> [ForegroundRow; C3_SIDE] {
     let mut units = [ForegroundRow::default(); C3_SIDE];
     for y in 0..C3_SIDE {
-        for row in 0..KERNEL {
-            units[y] = units[y].or(foreground[y + row]);
-        }
-        let columns = units[y];
+        let columns = ForegroundRow::any(&foreground[y..y + KERNEL]);
+        units[y] = columns;
         for column in 1..KERNEL {
             units[y] = units[y].or(columns.from(column));
         }
@@ -260,7 +252,8 @@ fn pool<S: Simd, const N: usize>(
                 }
                 *units = transform_output(products, on_background);
             }
-            // Units over background are equal, not just nearly: of equals the first is the maximum.
+            // Units over background are equal, not just nearly: of equals the first is the maximum. Of others that see the same pattern,
+            // as along a straight bar, any may be: their sums are rounded in different ways.
             for y in 0..C3_SIDE {
                 if !over_foreground[y].has(2 * window + side) {
                     units[y] = on_background;
@@ -296,7 +289,7 @@ mod tests {
         testing::{Maps, Reference, assert_close, noise, parameters, positions},
     };
 
-    /// Units as S2 has them, and what is background of them: nothing, everything, or about half.
+    /// Units as S2 has them, and what is background of them: nothing, everything, about half, or all but a block.
     fn s2(kind: usize) -> (S2Units, BackgroundMask) {
         let mut background = BackgroundMask::default();
         for (unit, value) in background.s2[..C1_MAPS].iter_mut().zip(noise(3, C1_MAPS)) {
@@ -306,7 +299,7 @@ mod tests {
         let values = noise(4 + kind, S2_SIDE * S2_SIDE * C1_MAPS);
         for (index, values) in values.chunks_exact(C1_MAPS).enumerate() {
             let (y, x) = (index / S2_SIDE, index % S2_SIDE);
-            let is_foreground = [true, false, values[0] > 0.0][kind];
+            let is_foreground = [true, false, values[0] > 0.0, (5..9).contains(&y) && (3..7).contains(&x)][kind];
             if is_foreground {
                 background.foreground[y].insert(x);
             }
@@ -328,7 +321,7 @@ mod tests {
         let slices = parameters.as_ref().map(Vec::as_slice);
         let (forward, backward) =
             (ForwardWeights::pack(InstructionSet::detect(), &slices), BackwardWeights::pack(&slices));
-        for kind in 0..3 {
+        for kind in 0..4 {
             let (s2, background) = s2(kind);
             let values = positions(C1_MAPS, S2_SIDE).map(|(map, y, x)| f64::from(s2[y][x][map])).collect();
             let input = Maps { values, side: S2_SIDE };
@@ -351,12 +344,9 @@ mod tests {
                     scratch: &mut SCRATCH.clone(),
                 });
                 assert_close(&what("S4"), s4.as_flattened().to_vec(), pooled.values.iter().copied());
-                // Over plain background all candidates are equal but for rounding.
-                if kind != 1 {
-                    for ((map, y, x), (row, column)) in positions(C3_MAPS, S4_SIDE).zip(&argmaxes) {
-                        let offset = s4_argmax(&argmax, y * S4_SIDE + x, map);
-                        assert_eq!(offset, (row * S2_SIDE + column) * S2_PADDED_MAPS, "{}", what("argmax"));
-                    }
+                for ((map, y, x), (row, column)) in positions(C3_MAPS, S4_SIDE).zip(&argmaxes) {
+                    let offset = s4_argmax(&argmax, y * S4_SIDE + x, map);
+                    assert_eq!(offset, (row * S2_SIDE + column) * S2_PADDED_MAPS, "{}", what("argmax"));
                 }
                 let mut s4_grad = S4Row::zeroed();
                 s4_grad.as_flattened_mut().copy_from_slice(&grad);
@@ -381,9 +371,7 @@ mod tests {
                 let expected =
                     input_grad.values.iter().zip(&input.values).map(|(g, u)| if *u > 0.0 { *g } else { 0.0 });
                 let got = positions(C1_MAPS, S2_SIDE).map(|(map, y, x)| s2_grad[y][x][map]);
-                if kind != 1 {
-                    assert_close(&what("S2 gradient"), got, expected);
-                }
+                assert_close(&what("S2 gradient"), got, expected);
             }
         }
     }
