@@ -5,8 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     Error, Result,
-    data::{BatchLoader, ImageSet, images_tensor},
-    fused::values,
+    data::{BatchLoader, ImageSet, Images},
     model::{LeNet5, argmax},
 };
 
@@ -285,10 +284,9 @@ pub fn dead_units(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<DeadU
     let mut strongest: [Vec<f32>; 4] = Default::default();
     for first in (0..set.len()).step_by(CHUNK_SIZE) {
         let part = set.slice(first, first + CHUNK_SIZE);
-        let layers = net.layers(images_tensor((0..part.len()).map(|i| part.image(i)), part.scale(), device));
-        let [c1, c3] = [layers.s2, layers.s4].map(|maps| maps.max_dim(3).max_dim(2).flatten::<2>(1, 3));
-        for (units, strongest) in [c1, c3, layers.c5, layers.f6].into_iter().zip(&mut strongest) {
-            let units = values(units.max_dim(0))?;
+        let pixels: Vec<_> = (0..part.len()).map(|i| *part.image(i)).collect();
+        let units = net.strongest_units(&Images::of_pixels(&pixels, part.scale()), device)?;
+        for (units, strongest) in units.into_iter().zip(&mut strongest) {
             strongest.resize(units.len(), 0.0);
             for (strongest, unit) in strongest.iter_mut().zip(units) {
                 *strongest = strongest.max(unit);

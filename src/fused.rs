@@ -20,7 +20,7 @@ use lenet_kernels::ImageSource;
 
 pub(crate) use self::{
     host::{tensor, values},
-    operator::{forward, infer_images},
+    operator::{forward, infer_images, strongest_units},
     step::{Targets, step},
 };
 

@@ -208,6 +208,27 @@ impl LeNet5 {
         rows(fused.unwrap_or_else(|| self.forward(images.tensor(device))))
     }
 
+    /// The largest value of each unit over some images: of S2 and S4, map by map, of C5 and of F6.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub(crate) fn strongest_units(&self, images: &Images, device: &Device) -> Result<[Vec<f32>; 4]> {
+        let fused = match self.operators {
+            Operators::Fused => {
+                self.parameters(false).and_then(|all| fused::strongest_units(Arc::new(images.clone()), all))
+            }
+            Operators::Composed => None,
+        };
+        if let Some(all) = fused {
+            let mut rest = fused::values(all)?.into_iter();
+            return Ok([6, 16, 120, 84].map(|units| rest.by_ref().take(units).collect()));
+        }
+        let layers = self.layers(images.tensor(device));
+        let [s2, s4] = [layers.s2, layers.s4].map(|maps| maps.max_dim(3).max_dim(2).flatten::<2>(1, 3));
+        let [s2, s4, c5, f6] = [s2, s4, layers.c5, layers.f6].map(|units| fused::values(units.max_dim(0)));
+        Ok([s2?, s4?, c5?, f6?])
+    }
+
     /// A step's loss, logits and gradients by the fused operator, if it applies; see [`fused::step`].
     pub(crate) fn fused_step(
         &self,

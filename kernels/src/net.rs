@@ -22,7 +22,7 @@ use crate::{
     parallel::for_each,
     parameters::{LayerParameters, Parameters},
     probe::{Probe, Stage},
-    shapes::{C5, F6, F6Row, INPUT, Image, KERNEL_ROW_PADDED, OutputBlock, S2Units, S4Row},
+    shapes::{C1_MAPS, C3_MAPS, C5, F6, F6Row, INPUT, Image, KERNEL_ROW_PADDED, OutputBlock, S2Units, S4_CELLS, S4Row},
     simd::{AlignedVec, CacheAligned, InstructionSet, LANES, Row, prefetch},
 };
 
@@ -111,22 +111,61 @@ impl<P: Probe> Net<P> {
         let weights = ForwardWeights::pack(self.instruction_set, parameters);
         let (count, classes) = (images.count(), weights.output_bias.len());
         let mut logits = vec![0.0; count * classes];
-        let infer = |(index, logits): (usize, &mut [f32])| {
-            let range = index * CHUNK..index * CHUNK + logits.len() / classes;
-            SCRATCH.with_borrow_mut(|Scratch { convolved, dense, images: buffer }| {
-                convolved.resize(range.len());
-                dense.resize(range.len());
-                let pixels = images.read(range.clone(), &mut buffer[..]);
-                let chunk = Chunk { convolved: convolved.whole(), dense: dense.whole() };
-                self.forward_chunk(&weights, as_images(pixels, range.len()), chunk, logits);
-            });
-        };
+        let infer = |(index, logits): (usize, &mut [f32])| self.infer_chunk(&weights, images, index, logits, |_| ());
         if count <= SERIAL {
             logits.chunks_mut(CHUNK * classes).enumerate().for_each(infer);
         } else {
             logits.par_chunks_mut(CHUNK * classes).enumerate().for_each(infer);
         }
         logits
+    }
+
+    /// The largest value of each unit over some images, those of S2 and S4 map by map: what is zero here, no image activates.
+    ///
+    /// # Shapes
+    /// `[6 + 16 + 120 + 84]`: S2, S4, C5 and F6
+    ///
+    /// # Panics
+    /// As [`Net::forward`].
+    pub fn strongest(&self, parameters: &Parameters<&[f32]>, images: &(impl ImageSource + ?Sized)) -> Vec<f32> {
+        let weights = ForwardWeights::pack(self.instruction_set, parameters);
+        let (mut s2, mut s4, mut c5, mut f6) = ([0.0_f32; C1_MAPS], [0.0_f32; C3_MAPS], [0.0_f32; C5], [0.0_f32; F6]);
+        let raise = |strongest: &mut [f32], units: &[f32]| {
+            strongest.iter_mut().zip(units).for_each(|(strongest, unit)| *strongest = strongest.max(*unit));
+        };
+        let mut logits = vec![0.0; images.count() * weights.output_bias.len()];
+        for (index, logits) in logits.chunks_mut(CHUNK * weights.output_bias.len()).enumerate() {
+            self.infer_chunk(&weights, images, index, logits, |chunk| {
+                chunk.s2.as_flattened().as_flattened().iter().for_each(|units| raise(&mut s2, units));
+                for units in chunk.s4 {
+                    for (strongest, units) in s4.iter_mut().zip(units.as_flattened().chunks_exact(S4_CELLS)) {
+                        *strongest = units.iter().fold(*strongest, |strongest, unit| strongest.max(*unit));
+                    }
+                }
+                chunk.c5.iter().for_each(|units| raise(&mut c5, units.as_flattened()));
+                chunk.f6.iter().for_each(|units| raise(&mut f6, units.as_flattened()));
+            });
+        }
+        [&s2[..], &s4, &c5, &f6].concat()
+    }
+
+    /// Writes the logits of chunk `index` of some images, and shows what it leaves.
+    fn infer_chunk(
+        &self,
+        weights: &ForwardWeights,
+        images: &(impl ImageSource + ?Sized),
+        index: usize,
+        logits: &mut [f32],
+        look: impl FnOnce(ChunkView),
+    ) {
+        let range = index * CHUNK..index * CHUNK + logits.len() / weights.output_bias.len();
+        SCRATCH.with_borrow_mut(|Scratch { convolved, dense, images: buffer }| {
+            convolved.resize(range.len());
+            dense.resize(range.len());
+            let pixels = images.read(range.clone(), &mut buffer[..]);
+            let chunk = Chunk { convolved: convolved.whole(), dense: dense.whole() };
+            look(self.forward_chunk(weights, as_images(pixels, range.len()), chunk, logits));
+        });
     }
 
     /// Writes a chunk's activations and logits, and returns the former to be read.
@@ -526,6 +565,23 @@ mod tests {
         let (expected, activations) = Net::new().forward(&parameters, &images);
         assert_eq!(logits, expected);
         assert_eq!(grads, Net::new().backward(&parameters, &images, &activations, &logits_grad, false).0);
+    }
+
+    #[test]
+    fn the_strongest_units_are_those_of_all_images() {
+        let parameters = parameters(10);
+        let parameters = parameters.as_ref().map(Vec::as_slice);
+        let images = images(20);
+        let strongest = Net::new().strongest(&parameters, &images[..]);
+        assert_eq!(strongest.len(), C1_MAPS + C3_MAPS + C5 + F6);
+        let of_each: Vec<_> = images.chunks(INPUT).map(|image| Net::new().strongest(&parameters, image)).collect();
+        for (unit, strongest) in strongest.iter().enumerate() {
+            let expected = of_each.iter().map(|units| units[unit]).fold(0.0, f32::max);
+            assert_eq!(strongest.to_bits(), expected.to_bits(), "{unit}");
+        }
+        let (_, activations) = Net::new().forward(&parameters, &images);
+        let s4 = activations.dense.s4.iter().flat_map(|units| units.as_flattened()[..S4_CELLS].to_vec());
+        assert_eq!(strongest[C1_MAPS].to_bits(), s4.fold(0.0, f32::max).to_bits());
     }
 
     #[test]

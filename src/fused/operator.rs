@@ -98,6 +98,15 @@ pub trait LeNetInferenceOps: Backend {
     /// # Shapes
     /// parameters as [`Parameters`] says -> `[batch, classes]`
     fn lenet5_infer(#[extension_type] parameters: ParameterTensors<Self>, images: SharedImages) -> FloatTensor<Self>;
+
+    /// The largest value of each unit of S2 and S4, map by map, and of C5 and F6.
+    ///
+    /// # Shapes
+    /// parameters as [`Parameters`] says -> `[226]`
+    fn lenet5_strongest(
+        #[extension_type] parameters: ParameterTensors<Self>,
+        images: SharedImages,
+    ) -> FloatTensor<Self>;
 }
 
 #[cfg(feature = "flex")]
@@ -105,12 +114,20 @@ impl LeNetInferenceOps for Flex {
     fn lenet5_infer(parameters: ParameterTensors<Self>, images: SharedImages) -> FloatTensor<Self> {
         infer(parameters, &*images)
     }
+
+    fn lenet5_strongest(parameters: ParameterTensors<Self>, images: SharedImages) -> FloatTensor<Self> {
+        strongest(parameters, &*images)
+    }
 }
 
 #[cfg(feature = "ndarray")]
 impl LeNetInferenceOps for NdArray {
     fn lenet5_infer(parameters: ParameterTensors<Self>, images: SharedImages) -> FloatTensor<Self> {
         infer(parameters, &*images)
+    }
+
+    fn lenet5_strongest(parameters: ParameterTensors<Self>, images: SharedImages) -> FloatTensor<Self> {
+        strongest(parameters, &*images)
     }
 }
 
@@ -150,6 +167,13 @@ fn infer<B: Host>(parameters: ParameterTensors<B>, images: &(impl ImageSource + 
     let parameters = parameters.into_parameters().map(B::contiguous);
     let classes = classes(&parameters);
     logits::<B>(Net::new().infer(&all_values::<B>(&parameters), images), classes)
+}
+
+fn strongest<B: Host>(parameters: ParameterTensors<B>, images: &dyn ImageSource) -> FloatTensor<B> {
+    let parameters = parameters.into_parameters().map(B::contiguous);
+    let strongest = Net::new().strongest(&all_values::<B>(&parameters), images);
+    let shape = Shape::new([strongest.len()]);
+    B::tensor(strongest, shape)
 }
 
 fn infer_inputs<B: Host>(Inputs { images, parameters }: Inputs<B>) -> FloatTensor<B> {
@@ -226,6 +250,17 @@ pub(crate) fn infer_images(images: SharedImages, parameters: Parameters<Dispatch
     (images.count() > 0 && are_parameters(&parameters, false)).then(|| {
         let parameters = ParameterTensors::new(parameters);
         Tensor::from_dispatch(<Dispatch as LeNetInferenceOps>::lenet5_infer(parameters, images))
+    })
+}
+
+/// The largest value of each unit of S2 and S4, map by map, and of C5 and F6; `None` as for [`infer_images`].
+///
+/// # Shapes
+/// parameters as [`Parameters`] says -> `[226]`
+pub(crate) fn strongest_units(images: SharedImages, parameters: Parameters<DispatchTensor>) -> Option<Tensor<1>> {
+    (images.count() > 0 && are_parameters(&parameters, false)).then(|| {
+        let parameters = ParameterTensors::new(parameters);
+        Tensor::from_dispatch(<Dispatch as LeNetInferenceOps>::lenet5_strongest(parameters, images))
     })
 }
 

@@ -280,6 +280,20 @@ mod tests {
     }
 
     #[test]
+    fn the_strongest_units_are_those_of_burns_operators() {
+        for device in [Device::flex(), Device::ndarray()] {
+            let images = batch(10, &device).0.images;
+            let [ours, burns] = [Operators::Fused, Operators::Composed].map(|operators| {
+                let net = LeNet5Config::new(10).init_seeded(1, &device).with_operators(operators);
+                net.strongest_units(&images, &device).unwrap()
+            });
+            assert_eq!(ours.each_ref().map(Vec::len), [6, 16, 120, 84]);
+            assert_eq!(burns.each_ref().map(Vec::len), [6, 16, 120, 84]);
+            assert!(ours.iter().flatten().zip(burns.iter().flatten()).all(|(a, b)| (a - b).abs() < 1e-5));
+        }
+    }
+
+    #[test]
     fn a_step_is_the_same_bits_for_any_number_of_threads() {
         // A last chunk that is not whole, and images made of others.
         let set = load_mnist().unwrap().0.slice(0, 37);
