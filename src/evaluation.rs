@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     Error, Result,
-    data::{BatchLoader, ImageSet, Images},
+    data::{BatchLoader, ImageSet},
     model::{LeNet5, argmax},
 };
 
@@ -280,12 +280,11 @@ pub fn evaluate(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<Evaluat
 /// # Errors
 /// The device fails.
 pub fn dead_units(net: &LeNet5, set: &ImageSet, device: &Device) -> Result<DeadUnits> {
-    let set = set.slice(0, BATCH_SIZE);
+    let loader = BatchLoader::new(set.slice(0, BATCH_SIZE), CHUNK_SIZE, device.clone());
     let mut strongest: [Vec<f32>; 4] = Default::default();
-    for first in (0..set.len()).step_by(CHUNK_SIZE) {
-        let part = set.slice(first, first + CHUNK_SIZE);
-        let pixels: Vec<_> = (0..part.len()).map(|i| *part.image(i)).collect();
-        let units = net.strongest_units(&Images::of_pixels(&pixels, part.scale()), device)?;
+    for batch in loader.iter() {
+        let batch = batch.map_err(|e| Error::Data(e.to_string()))?;
+        let units = net.strongest_units(&batch.images, device)?;
         for (units, strongest) in units.into_iter().zip(&mut strongest) {
             strongest.resize(units.len(), 0.0);
             for (strongest, unit) in strongest.iter_mut().zip(units) {

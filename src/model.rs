@@ -199,12 +199,8 @@ impl LeNet5 {
     /// # Errors
     /// The device fails.
     pub(crate) fn logits(&self, images: &Images, device: &Device) -> Result<Rows> {
-        let fused = match self.operators {
-            Operators::Fused => {
-                self.parameters(false).and_then(|parameters| fused::infer_images(Arc::new(images.clone()), parameters))
-            }
-            Operators::Composed => None,
-        };
+        let parameters = self.untaped_if_fused();
+        let fused = parameters.and_then(|parameters| fused::infer_images(Arc::new(images.clone()), parameters));
         rows(fused.unwrap_or_else(|| self.forward(images.tensor(device))))
     }
 
@@ -213,12 +209,8 @@ impl LeNet5 {
     /// # Errors
     /// The device fails.
     pub(crate) fn strongest_units(&self, images: &Images, device: &Device) -> Result<[Vec<f32>; 4]> {
-        let fused = match self.operators {
-            Operators::Fused => {
-                self.parameters(false).and_then(|all| fused::strongest_units(Arc::new(images.clone()), all))
-            }
-            Operators::Composed => None,
-        };
+        let parameters = self.untaped_if_fused();
+        let fused = parameters.and_then(|parameters| fused::strongest_units(Arc::new(images.clone()), parameters));
         if let Some(all) = fused {
             let mut rest = fused::values(all)?.into_iter();
             return Ok([6, 16, 120, 84].map(|units| rest.by_ref().take(units).collect()));
@@ -227,6 +219,14 @@ impl LeNet5 {
         let [s2, s4] = [layers.s2, layers.s4].map(|maps| maps.max_dim(3).max_dim(2).flatten::<2>(1, 3));
         let [s2, s4, c5, f6] = [s2, s4, layers.c5, layers.f6].map(|units| fused::values(units.max_dim(0)));
         Ok([s2?, s4?, c5?, f6?])
+    }
+
+    /// The parameters, on no tape, if fused operators are to be used.
+    fn untaped_if_fused(&self) -> Option<Parameters<DispatchTensor>> {
+        match self.operators {
+            Operators::Fused => self.parameters(false),
+            Operators::Composed => None,
+        }
     }
 
     /// A step's loss, logits and gradients by the fused operator, if it applies; see [`fused::step`].

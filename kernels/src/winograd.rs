@@ -169,8 +169,7 @@ mod tests {
                 }
                 for (error, found) in self.0.iter_mut().zip([plain, transform_output(sums, F32x16::splat(0.0))]) {
                     for (found, exact) in found.iter().zip(&exact) {
-                        let mut values = [0.0; LANES];
-                        found.store(&mut values);
+                        let values = found.to_array();
                         *error += values.iter().zip(exact).map(|(v, e)| (f64::from(*v) - e).powi(2)).sum::<f64>();
                     }
                 }

@@ -247,10 +247,8 @@ pub(crate) fn forward(images: &Tensor<4>, parameters: Parameters<DispatchTensor>
 /// # Shapes
 /// parameters as [`Parameters`] says -> `[batch, classes]`
 pub(crate) fn infer_images(images: SharedImages, parameters: Parameters<DispatchTensor>) -> Option<Tensor<2>> {
-    (images.count() > 0 && are_parameters(&parameters, false)).then(|| {
-        let parameters = ParameterTensors::new(parameters);
-        Tensor::from_dispatch(<Dispatch as LeNetInferenceOps>::lenet5_infer(parameters, images))
-    })
+    let parameters = untaped(&*images, parameters)?;
+    Some(Tensor::from_dispatch(<Dispatch as LeNetInferenceOps>::lenet5_infer(parameters, images)))
 }
 
 /// The largest value of each unit of S2 and S4, map by map, and of C5 and F6; `None` as for [`infer_images`].
@@ -258,10 +256,13 @@ pub(crate) fn infer_images(images: SharedImages, parameters: Parameters<Dispatch
 /// # Shapes
 /// parameters as [`Parameters`] says -> `[226]`
 pub(crate) fn strongest_units(images: SharedImages, parameters: Parameters<DispatchTensor>) -> Option<Tensor<1>> {
-    (images.count() > 0 && are_parameters(&parameters, false)).then(|| {
-        let parameters = ParameterTensors::new(parameters);
-        Tensor::from_dispatch(<Dispatch as LeNetInferenceOps>::lenet5_strongest(parameters, images))
-    })
+    let parameters = untaped(&*images, parameters)?;
+    Some(Tensor::from_dispatch(<Dispatch as LeNetInferenceOps>::lenet5_strongest(parameters, images)))
+}
+
+/// The parameters for an operator without a tape, if it applies and there are images.
+fn untaped(images: &dyn ImageSource, parameters: Parameters<DispatchTensor>) -> Option<ParameterTensors<Dispatch>> {
+    (images.count() > 0 && are_parameters(&parameters, false)).then(|| ParameterTensors::new(parameters))
 }
 
 /// Whether the operator can be used: the backend is one of the CPU's, all values are `f32`, the sizes are those of the net, and

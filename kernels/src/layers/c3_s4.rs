@@ -264,8 +264,7 @@ fn pool<S: Simd, const N: usize>(
             let [left, right] = &units;
             let (max, code) = relu_max_pool([left[2 * y], right[2 * y], left[2 * y + 1], right[2 * y + 1]]);
             codes[y] = push_code(codes[y], code, window);
-            let mut units = [0.0; LANES];
-            max.store(&mut units);
+            let units = max.to_array();
             for map in 0..C3_MAPS {
                 s4[map * S4_CELLS + y * S4_SIDE + window] = units[map];
             }

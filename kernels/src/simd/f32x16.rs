@@ -202,8 +202,7 @@ impl<S: Simd, const N: usize> F32x16<S, N> {
     /// The sum of the sixteen values.
     #[inline(always)]
     pub fn sum(self) -> f32 {
-        let mut values = [0.0; LANES];
-        self.store(&mut values);
+        let values = self.to_array();
         let mut quarter = [0.0; 4];
         unroll!(i < 4, {
             quarter[i] = (values[i] + values[i + 8]) + (values[i + 4] + values[i + 12]);

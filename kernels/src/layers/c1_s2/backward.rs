@@ -92,8 +92,7 @@ impl Kernel for Route<'_> {
                 of_positions[map] = F32x16::load(&rows[map]).mul_add(factors, of_positions[map]);
             }
         }
-        let mut two_positions = [0.0; LANES];
-        of_rows.store(&mut two_positions);
+        let two_positions = of_rows.to_array();
         for map in 0..C1_MAPS {
             routed.units[map].make_even();
             let of_rows = two_positions[map] + two_positions[S2_PADDED_MAPS + map];
